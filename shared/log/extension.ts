@@ -1,0 +1,17 @@
+import type { Database } from "better-sqlite3";
+
+/**
+ * A program's own tables inside the log's database, so that they share its transactions: MQTT sessions, packet
+ * identifiers, uplink epochs, committed offsets. Runs in the log's worker thread; arguments and results cross by
+ * structured clone.
+ */
+export type LogExtension = {
+  /** Prefix of its tables and name in `ExtensionCall`. */
+  readonly name: string;
+  /** `CREATE TABLE IF NOT EXISTS …` statements, run at every open. */
+  readonly schema: string;
+  /** Prepares its statements once and returns its methods. A method must not open a transaction of its own. */
+  prepare(database: Database): ExtensionMethods;
+};
+
+export type ExtensionMethods = Readonly<Record<string, (args: never) => unknown>>;
