@@ -47,7 +47,14 @@ export type ReadRequest = TopicPartition & {
 };
 
 /** Whole batches in order, as stored; the first one contains the offset asked for. Empty at the end of the log. */
-export type ReadResult = { readonly batches: readonly Buffer[]; readonly bytes: number } & PartitionOffsets;
+export type ReadResult = {
+  /** Each holds one or more whole batches. */
+  readonly batches: readonly Buffer[];
+  /** Of `batches` together. */
+  readonly bytes: number;
+  readonly logStartOffset: Offset;
+  readonly highWatermark: Offset;
+};
 
 /** Where a producer stands in one partition; the next sequence the partition accepts is `lastSequence` + 1. */
 export type ProducerPosition = TopicPartition & {

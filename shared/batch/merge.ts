@@ -1,0 +1,109 @@
+/**
+ * Joins consecutive batches into one: "commit small, ship big". Records keep their bytes but for the two deltas at their
+ * front, which become relative to the joined batch.
+ *
+ *   [10: a b][12: c][13: d e f]   from 11   ▶   [11: b c d e f]
+ *
+ * Offsets that the source lacks stay absent only at the front; a hole between two batches ends the join, because dense
+ * offsets are what the hub's sequence numbers count.
+ */
+import type { Offset, Timestamp } from "../ids.ts";
+import { invariant } from "../invariant.ts";
+import { isLogAppendTime, readBatchHeader } from "./record-batch.ts";
+import { recordEnd, recordsSection } from "./records.ts";
+import { VarintReader, varintBytes, writeVarint } from "./varint.ts";
+import type { OpenBatch } from "./batch-builder.ts";
+
+/** The two deltas of a record may each grow by this when they are written anew. */
+const DELTA_GROWTH_BYTES_MAX = 16;
+
+export class BatchMerger {
+  readonly #from: Offset;
+  #target = new Uint8Array(64 * 1024);
+  #at = 0;
+  #count = 0;
+  #baseOffset = 0;
+  #baseTimestamp: Timestamp = 0;
+  #maxTimestamp: Timestamp = 0;
+
+  /** Records before `from` are left out. */
+  constructor(from: Offset) {
+    this.#from = from;
+  }
+
+  get bytes(): number {
+    return this.#at;
+  }
+
+  get recordCount(): number {
+    return this.#count;
+  }
+
+  get baseOffset(): Offset {
+    return this.#baseOffset;
+  }
+
+  /** Whether `batch` continues exactly where the join ends. */
+  continuesWith(batch: Buffer): boolean {
+    return this.#count === 0 || Number(batch.readBigInt64BE(0)) === this.#baseOffset + this.#count;
+  }
+
+  add(batch: Buffer): void {
+    const header = readBatchHeader(batch);
+    const section = recordsSection(batch, header);
+    const reader = new VarintReader(section);
+    // Room for every record of this batch at its largest, so that the loop below need not look.
+    this.#makeRoom(section.length + header.recordCount * DELTA_GROWTH_BYTES_MAX);
+    for (let index = 0; index < header.recordCount; index++) {
+      const end = recordEnd(reader);
+      reader.at++;
+      const delta = reader.int64();
+      const offset = header.baseOffset + reader.int32();
+      if (offset >= this.#from) {
+        const timestamp = isLogAppendTime(header) ? header.maxTimestamp : header.baseTimestamp + delta;
+        this.#addRecord(offset, timestamp, section.subarray(reader.at, end));
+      }
+      reader.at = end;
+    }
+  }
+
+  take(): OpenBatch {
+    invariant(this.#count > 0, "nothing to join");
+    const buffer = this.#target.buffer;
+    return {
+      buffer,
+      bytes: this.#at,
+      recordCount: this.#count,
+      baseTimestamp: this.#baseTimestamp,
+      maxTimestamp: this.#maxTimestamp,
+    };
+  }
+
+  #addRecord(offset: Offset, timestamp: Timestamp, rest: Uint8Array): void {
+    if (this.#count === 0) {
+      this.#baseOffset = offset;
+      this.#baseTimestamp = timestamp;
+      this.#maxTimestamp = timestamp;
+    } else if (timestamp > this.#maxTimestamp) {
+      this.#maxTimestamp = timestamp;
+    }
+    invariant(offset === this.#baseOffset + this.#count, `offset ${offset} leaves a hole within a batch`);
+    const timestampDelta = timestamp - this.#baseTimestamp;
+    const target = this.#target;
+    let at = writeVarint(target, this.#at, 1 + varintBytes(timestampDelta) + varintBytes(this.#count) + rest.length);
+    target[at++] = 0;
+    at = writeVarint(target, at, timestampDelta);
+    at = writeVarint(target, at, this.#count);
+    target.set(rest, at);
+    this.#at = at + rest.length;
+    this.#count++;
+  }
+
+  #makeRoom(bytes: number): void {
+    const needed = this.#at + bytes;
+    if (needed <= this.#target.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#target.length * 2));
+    grown.set(this.#target.subarray(0, this.#at));
+    this.#target = grown;
+  }
+}

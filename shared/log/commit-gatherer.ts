@@ -1,0 +1,179 @@
+/**
+ * Gathers what the next commit will carry and packs it: all bytes into one piece of memory that moves to the worker
+ * without being copied again, all operations into one list.
+ */
+import type { OpenBatch } from "../batch/batch-builder.ts";
+import type { StreamError } from "../errors.ts";
+import type { Durability } from "../record.ts";
+import type { AppendedValue, CommitOperation, OperationResult } from "./log-messages.ts";
+import type { CommitPart, CommitSource } from "./partitioned-log.ts";
+
+type Requester = {
+  readonly durability: Durability;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
+};
+
+type QueuedOperation = { readonly operation: CommitOperation; readonly requester: Requester };
+type QueuedBatch = { readonly partitionId: number; readonly batch: Buffer; readonly requester: Requester };
+
+/** A result of the worker, or the reason why this operation alone was refused. */
+export type Outcome = Exclude<OperationResult, { failure: unknown }> | StreamError;
+
+/** One commit on its way, and who waits for it. */
+export type Commit = {
+  readonly operations: readonly CommitOperation[];
+  readonly bytes: ArrayBuffer;
+  readonly durability: Durability;
+  /** One outcome for each operation. */
+  settle(outcomes: readonly Outcome[]): void;
+  fail(error: StreamError): void;
+};
+
+/** A commit takes at most about this much; what is over waits for the next, so that no transaction starves the answers. */
+const COMMIT_BYTES_MAX = 16 * 1024 * 1024;
+
+export class CommitGatherer {
+  readonly #sources: CommitSource[] = [];
+  #queue: (QueuedOperation | QueuedBatch)[] = [];
+
+  /** Whether requests wait. Sources are asked only when a commit is taken. */
+  get hasWork(): boolean {
+    return this.#queue.length > 0;
+  }
+
+  addSource(source: CommitSource): void {
+    this.#sources.push(source);
+  }
+
+  addOperation(operation: CommitOperation, requester: Requester): void {
+    this.#queue.push({ operation, requester });
+  }
+
+  addBatch(partitionId: number, batch: Buffer, requester: Requester): void {
+    this.#queue.push({ partitionId, batch, requester });
+  }
+
+  fail(error: StreamError): void {
+    for (const { requester } of this.#queue.splice(0)) requester.reject(error);
+    for (const source of this.#sources) source.take()?.failed(error);
+  }
+
+  take(): Commit | undefined {
+    const packer = new Packer();
+    for (const source of this.#sources) {
+      const part = source.take();
+      if (part !== undefined) packer.addPart(part);
+    }
+    let taken = 0;
+    while (taken < this.#queue.length && packer.bytes < COMMIT_BYTES_MAX) {
+      const queued = this.#queue[taken++] as QueuedOperation | QueuedBatch;
+      if ("batch" in queued) packer.addBatch(queued);
+      else packer.addOperation(queued);
+    }
+    this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken);
+    return packer.isEmpty ? undefined : packer.pack();
+  }
+}
+
+type Settler = { readonly count: number; settle(outcomes: readonly Outcome[]): void; fail(error: StreamError): void };
+
+class Packer {
+  bytes = 0;
+  #durability: Durability = "os";
+  readonly #operations: CommitOperation[] = [];
+  readonly #pieces: Uint8Array[] = [];
+  readonly #settlers: Settler[] = [];
+
+  get isEmpty(): boolean {
+    return this.#operations.length === 0;
+  }
+
+  addPart(part: CommitPart): void {
+    for (const { partition, records } of part.appends) this.#addRecords(partition.id, records);
+    for (const call of part.calls) this.#operations.push({ type: "call", call });
+    this.#want(part.durability);
+    const appendCount = part.appends.length;
+    this.#settlers.push({
+      count: appendCount + part.calls.length,
+      settle: (outcomes) => {
+        const refused = outcomes.find((outcome) => outcome instanceof Error);
+        // A part stands or falls as a whole; only an append to a topic deleted meanwhile can be refused here.
+        if (refused !== undefined) part.failed(refused);
+        else part.done(outcomes.slice(0, appendCount).map(appendedOf));
+      },
+      fail: part.failed,
+    });
+  }
+
+  addOperation({ operation, requester }: QueuedOperation): void {
+    this.#operations.push(operation);
+    this.#want(requester.durability);
+    this.#settlers.push(single(requester));
+  }
+
+  addBatch({ partitionId, batch, requester }: QueuedBatch): void {
+    this.#operations.push({ type: "append-batch", partitionId, ...this.#addBytes(batch) });
+    this.#want(requester.durability);
+    this.#settlers.push(single(requester));
+  }
+
+  pack(): Commit {
+    const bytes = new ArrayBuffer(this.bytes);
+    const target = new Uint8Array(bytes);
+    let at = 0;
+    for (const piece of this.#pieces) {
+      target.set(piece, at);
+      at += piece.length;
+    }
+    const settlers = this.#settlers;
+    return {
+      operations: this.#operations,
+      bytes,
+      durability: this.#durability,
+      settle: (outcomes) => {
+        let from = 0;
+        for (const settler of settlers) {
+          settler.settle(outcomes.slice(from, from + settler.count));
+          from += settler.count;
+        }
+      },
+      fail: (error) => {
+        for (const settler of settlers) settler.fail(error);
+      },
+    };
+  }
+
+  #addRecords(partitionId: number, records: OpenBatch): void {
+    const { recordCount, baseTimestamp, maxTimestamp } = records;
+    const stretch = this.#addBytes(new Uint8Array(records.buffer, 0, records.bytes));
+    const what = { recordCount, baseTimestamp, maxTimestamp };
+    this.#operations.push({ type: "append-records", partitionId, ...stretch, ...what });
+  }
+
+  #addBytes(piece: Uint8Array): { from: number; to: number } {
+    const from = this.bytes;
+    this.#pieces.push(piece);
+    this.bytes += piece.length;
+    return { from, to: this.bytes };
+  }
+
+  #want(durability: Durability): void {
+    if (durability === "fsync") this.#durability = "fsync";
+  }
+}
+
+function single(requester: Requester): Settler {
+  return {
+    count: 1,
+    settle: ([outcome]) => {
+      if (outcome instanceof Error) requester.reject(outcome);
+      else requester.resolve(outcome?.value);
+    },
+    fail: requester.reject,
+  };
+}
+
+function appendedOf(outcome: Outcome): AppendedValue {
+  return (outcome as { value: AppendedValue }).value;
+}

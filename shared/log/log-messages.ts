@@ -1,0 +1,124 @@
+/** What crosses between the main thread and the log's worker: one message a commit, one a read. */
+import type { Codec } from "../batch/record-batch.ts";
+import type { CrashPoint } from "../crash-point.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { Offset, ProducerEpoch, Sequence, Timestamp } from "../ids.ts";
+import type { Durability } from "../record.ts";
+import type { ExtensionCall } from "./partitioned-log.ts";
+
+/** A stretch of the commit's bytes: `from` inclusive, `to` exclusive. */
+export type Stretch = { readonly from: number; readonly to: number };
+
+export type CommitOperation =
+  | ({ readonly type: "append-records"; readonly partitionId: number } & Stretch & {
+        readonly recordCount: number;
+        readonly baseTimestamp: Timestamp;
+        readonly maxTimestamp: Timestamp;
+      })
+  | ({ readonly type: "append-batch"; readonly partitionId: number } & Stretch)
+  | { readonly type: "call"; readonly call: ExtensionCall }
+  | { readonly type: "trim"; readonly partitionId: number; readonly before: Offset }
+  | {
+      readonly type: "retain";
+      readonly partitionId: number;
+      readonly bytesMax: number | undefined;
+      readonly before: Timestamp | undefined;
+    }
+  | { readonly type: "create-topic"; readonly topic: StoredTopic; readonly partitionCount: number }
+  | { readonly type: "create-partitions"; readonly topic: string; readonly from: number; readonly to: number }
+  | { readonly type: "alter-topic"; readonly topic: string; readonly config: Readonly<Record<string, string>> }
+  | { readonly type: "delete-topic"; readonly topic: string }
+  | { readonly type: "next-producer-id" }
+  /** Changes nothing: its answer tells that everything asked for before is committed. */
+  | { readonly type: "barrier" };
+
+export type StoredTopic = {
+  readonly name: string;
+  readonly id: Uint8Array;
+  readonly config: Readonly<Record<string, string>>;
+};
+
+export type PartitionPlace = {
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly logStartOffset: Offset;
+  readonly logEndOffset: Offset;
+  readonly bytes: number;
+};
+
+export type LogFailure = { readonly code: ErrorCode; readonly message: string; readonly details?: object };
+
+/** What one operation of a commit gave: its value, or the reason it alone was refused. */
+export type OperationResult = { readonly value: unknown } | { readonly failure: LogFailure };
+
+export type AppendedValue = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly duplicate: boolean };
+
+export type ReadQuery = {
+  readonly partitionId: number;
+  readonly offset: Offset;
+  readonly bytesMax: number;
+  readonly atLeastOne: boolean;
+};
+export type MergeQuery = {
+  readonly partitionId: number;
+  readonly offset: Offset;
+  readonly bytesMax: number;
+  readonly codec: Codec;
+};
+
+export type LogQuery =
+  | ({ readonly type: "read" } & ReadQuery)
+  | ({ readonly type: "read-merged" } & MergeQuery)
+  | { readonly type: "offset-for-timestamp"; readonly partitionId: number; readonly timestamp: Timestamp }
+  | { readonly type: "max-timestamp"; readonly partitionId: number }
+  | { readonly type: "producer"; readonly producerId: bigint }
+  | { readonly type: "producers-of"; readonly partitionId: number }
+  | { readonly type: "call"; readonly call: ExtensionCall };
+
+export type ProducerRow = {
+  readonly partitionId: number;
+  readonly producerId: bigint;
+  readonly epoch: ProducerEpoch;
+  readonly lastSequence: Sequence;
+};
+
+export type ToWorker =
+  | {
+      readonly type: "commit";
+      readonly id: number;
+      readonly operations: readonly CommitOperation[];
+      readonly bytes: ArrayBuffer;
+      readonly durability: Durability;
+    }
+  | { readonly type: "query"; readonly id: number; readonly query: LogQuery }
+  | { readonly type: "close" };
+
+export type FromWorker =
+  | {
+      readonly type: "opened";
+      readonly logId: string;
+      readonly topics: readonly StoredTopic[];
+      readonly partitions: readonly PartitionPlace[];
+    }
+  | {
+      readonly type: "committed";
+      readonly id: number;
+      readonly results: readonly OperationResult[];
+      readonly changed: readonly PartitionPlace[];
+    }
+  | { readonly type: "refused"; readonly id: number; readonly failure: LogFailure }
+  | { readonly type: "answer"; readonly id: number; readonly value: unknown }
+  | { readonly type: "query-failed"; readonly id: number; readonly failure: LogFailure }
+  /** Batches swept after a trim: only sizes change. */
+  | { readonly type: "swept"; readonly changed: readonly PartitionPlace[] }
+  | { readonly type: "damage"; readonly partitionId: number; readonly from: Offset; readonly to: Offset }
+  | { readonly type: "fatal"; readonly failure: LogFailure }
+  | { readonly type: "closed" };
+
+export type WorkerData = {
+  readonly directory: string;
+  readonly role: "writer" | "reader";
+  /** The named place just before a flush, for the crash tests. */
+  readonly crashPointBeforeFsync: CrashPoint;
+};

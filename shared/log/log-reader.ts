@@ -1,0 +1,198 @@
+/**
+ * Reads batches from the database: in the writer's thread for the agent, in a thread of its own for the hub. Every
+ * batch's CRC is checked when it is read; a damaged one is skipped and reported, never served.
+ */
+import type { Database, Statement } from "better-sqlite3";
+import { BatchMerger } from "../batch/merge.ts";
+import { frameBatch, hasValidCrc, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
+import type { BatchHeader } from "../batch/record-batch.ts";
+import { compress } from "../batch/compression.ts";
+import { recordPositions } from "../batch/records.ts";
+import { StreamError } from "../errors.ts";
+import type { Offset, Timestamp } from "../ids.ts";
+import type { MergeQuery, ProducerRow, ReadQuery } from "./log-messages.ts";
+import type { MergedBatch } from "./partitioned-log.ts";
+import { BASE_OFFSET_SQL, OFFSET_MAX, batchKey } from "./schema.ts";
+import type { ProducerState } from "./producer-state.ts";
+
+type BatchRow = { readonly base: Offset; readonly delta: number; readonly bytes: Buffer };
+type PlaceRow = { readonly base: Offset; readonly delta: number; readonly max_timestamp: Timestamp };
+
+/** A stored batch of at least this share of the wanted size is passed on as it is, without a look inside. */
+const LARGE_ENOUGH = 0.5;
+
+export type DamageListener = (partitionId: number, from: Offset, to: Offset) => void;
+
+export class LogReader {
+  readonly #floor: Statement<[bigint, bigint], PlaceRow>;
+  readonly #from: Statement<[bigint, bigint], BatchRow>;
+  readonly #last: Statement<[bigint, bigint], PlaceRow>;
+  readonly #start: Statement<[number], { log_start_offset: Offset }>;
+  readonly #producer: Statement<[bigint], { partition_id: bigint; producer_id: bigint; state: string }>;
+  readonly #producersOf: Statement<[number], { partition_id: bigint; producer_id: bigint; state: string }>;
+  readonly #onDamage: DamageListener;
+
+  constructor(database: Database, onDamage: DamageListener) {
+    this.#onDamage = onDamage;
+    const place = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, max_timestamp FROM batch`;
+    this.#floor = database.prepare(`${place} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`);
+    this.#last = this.#floor;
+    this.#from = database.prepare(
+      `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, bytes FROM batch WHERE key >= ? AND key <= ? ORDER BY key`,
+    );
+    this.#start = database.prepare("SELECT log_start_offset FROM partition WHERE id = ?");
+    const producer = "SELECT partition_id, producer_id, state FROM producer";
+    this.#producer = database.prepare(`${producer} WHERE producer_id = ?`);
+    this.#producersOf = database.prepare(`${producer} WHERE partition_id = ?`);
+    this.#producer.safeIntegers();
+    this.#producersOf.safeIntegers();
+  }
+
+  /** Whole batches from the one that contains `offset`, in one buffer of its own. */
+  read(query: ReadQuery): Buffer {
+    this.#checkStart(query.partitionId, query.offset);
+    const batches: Buffer[] = [];
+    let bytes = 0;
+    for (const { batch } of this.#batches(query.partitionId, query.offset)) {
+      if (bytes + batch.length > query.bytesMax && !(bytes === 0 && query.atLeastOne)) break;
+      batches.push(batch);
+      bytes += batch.length;
+      if (bytes >= query.bytesMax) break;
+    }
+    return concatOwned(batches, bytes);
+  }
+
+  readMerged(query: MergeQuery): MergedBatch | undefined {
+    const merger = new BatchMerger(query.offset);
+    for (const { batch, header } of this.#batches(query.partitionId, query.offset)) {
+      const isWhole = header.baseOffset >= query.offset;
+      const isLarge = batch.length >= query.bytesMax * LARGE_ENOUGH;
+      if (isWhole && isLarge) {
+        // Before a large batch the joined small ones go first, so that order is kept.
+        return merger.recordCount > 0 ? merged(merger, query) : asItIs(batch, header);
+      }
+      if (!merger.continuesWith(batch)) break;
+      merger.add(batch);
+      if (merger.bytes >= query.bytesMax) break;
+    }
+    return merger.recordCount > 0 ? merged(merger, query) : undefined;
+  }
+
+  /** First record at or after `timestamp`: binary search over the running maximum, then a look into one batch. */
+  offsetForTimestamp(partitionId: number, timestamp: Timestamp): { offset: Offset; timestamp: Timestamp } | undefined {
+    const start = this.#startOf(partitionId);
+    const last = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX));
+    if (start === undefined || last === undefined || last.max_timestamp < timestamp) return undefined;
+    let low = start;
+    let high = last.base;
+    // The answer is the first batch whose running maximum reaches `timestamp`: it begins in (low, high].
+    while (low < high) {
+      const middle = low + Math.floor((high - low) / 2);
+      const at = this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, middle));
+      if (at === undefined) low = middle + 1;
+      else if (at.max_timestamp >= timestamp) high = at.base;
+      else low = Math.max(middle, at.base + at.delta) + 1;
+    }
+    for (const { batch } of this.#batches(partitionId, high)) {
+      for (const position of recordPositions(batch)) {
+        if (position.offset >= start && position.timestamp >= timestamp) return position;
+      }
+    }
+    return undefined;
+  }
+
+  /** The record with the largest timestamp. */
+  maxTimestamp(partitionId: number): { offset: Offset; timestamp: Timestamp } | undefined {
+    const last = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX));
+    return last === undefined ? undefined : this.offsetForTimestamp(partitionId, last.max_timestamp);
+  }
+
+  producer(producerId: bigint): ProducerRow[] {
+    return this.#producer.all(producerId).map(toProducerRow);
+  }
+
+  producersOf(partitionId: number): ProducerRow[] {
+    return this.#producersOf.all(partitionId).map(toProducerRow);
+  }
+
+  /** From the batch that contains `offset`, or else the next one. */
+  *#batches(partitionId: number, offset: Offset): Generator<{ batch: Buffer; header: BatchHeader }> {
+    const floor = this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, offset));
+    const from = floor !== undefined && floor.base + floor.delta >= offset ? floor.base : offset;
+    for (const row of this.#from.iterate(batchKey(partitionId, from), batchKey(partitionId, OFFSET_MAX))) {
+      const header = soundHeader(row);
+      if (header === undefined) this.#onDamage(partitionId, row.base, row.base + row.delta);
+      else yield { batch: row.bytes, header };
+    }
+  }
+
+  #startOf(partitionId: number): Offset | undefined {
+    return this.#start.get(partitionId)?.log_start_offset;
+  }
+
+  #checkStart(partitionId: number, offset: Offset): void {
+    const start = this.#startOf(partitionId);
+    if (start === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", "the partition was deleted");
+    if (offset < start) throw new StreamError("OFFSET_OUT_OF_RANGE", `${offset} is before the log start ${start}`);
+  }
+}
+
+/** In memory of its own, so that it can be handed to another thread without a copy. */
+function concatOwned(batches: readonly Buffer[], bytes: number): Buffer {
+  const result = Buffer.from(new ArrayBuffer(bytes));
+  let at = 0;
+  for (const batch of batches) at += batch.copy(result, at);
+  return result;
+}
+
+/** The header, if the batch is the one that was written: its place, its size and its CRC agree. */
+function soundHeader(row: BatchRow): BatchHeader | undefined {
+  try {
+    const header = readBatchHeader(row.bytes);
+    const isSound =
+      header.baseOffset === row.base &&
+      header.lastOffsetDelta === row.delta &&
+      header.bytes === row.bytes.length &&
+      hasValidCrc(row.bytes, header);
+    return isSound ? header : undefined;
+  } catch (error) {
+    if (error instanceof StreamError) return undefined;
+    throw error;
+  }
+}
+
+function asItIs(batch: Buffer, header: BatchHeader): MergedBatch {
+  return {
+    batch,
+    baseOffset: header.baseOffset,
+    lastOffset: header.baseOffset + header.lastOffsetDelta,
+    recordCount: header.lastOffsetDelta + 1,
+  };
+}
+
+function merged(merger: BatchMerger, query: MergeQuery): MergedBatch {
+  const baseOffset = merger.baseOffset;
+  const open = merger.take();
+  const batch = frameBatch(
+    {
+      codec: query.codec,
+      lastOffsetDelta: open.recordCount - 1,
+      recordCount: open.recordCount,
+      baseTimestamp: open.baseTimestamp,
+      maxTimestamp: open.maxTimestamp,
+    },
+    compress(query.codec, new Uint8Array(open.buffer, 0, open.bytes)),
+  );
+  stampOffset(batch, baseOffset);
+  return { batch, baseOffset, lastOffset: baseOffset + open.recordCount - 1, recordCount: open.recordCount };
+}
+
+function toProducerRow(row: { partition_id: bigint; producer_id: bigint; state: string }): ProducerRow {
+  const state = JSON.parse(row.state) as ProducerState;
+  return {
+    partitionId: Number(row.partition_id),
+    producerId: row.producer_id,
+    epoch: state.epoch,
+    lastSequence: state.lastSequence,
+  };
+}

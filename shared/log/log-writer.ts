@@ -1,0 +1,427 @@
+/**
+ * Applies the operations of one commit to the database, in the writer's thread. What a commit changes in memory (log
+ * ends, sizes, producer states) is staged beside the transaction and takes effect only after COMMIT returned; after a
+ * rollback the stage is thrown away, so memory never leads the disk.
+ */
+import type { Database, Statement } from "better-sqlite3";
+import { compress } from "../batch/compression.ts";
+import { frameBatch, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
+import type { BatchHeader } from "../batch/record-batch.ts";
+import { StreamError } from "../errors.ts";
+import type { Offset, Timestamp } from "../ids.ts";
+import { invariant, unreachable } from "../invariant.ts";
+import type { ExtensionMethods } from "./extension.ts";
+import type { AppendedValue, CommitOperation, PartitionPlace, StoredTopic } from "./log-messages.ts";
+import type { ExtensionCall } from "./partitioned-log.ts";
+import { judge, remember } from "./producer-state.ts";
+import type { ProducerState } from "./producer-state.ts";
+import { retentionStart } from "./retention.ts";
+import { BASE_OFFSET_SQL, OFFSET_MAX, batchKey } from "./schema.ts";
+
+/** Smaller record sections do not gain enough from zstd to pay for the call. */
+const COMPRESS_BYTES_MIN = 1024;
+/** Compression must save at least this share, or the plain bytes are kept. */
+const COMPRESS_GAIN_MIN = 0.1;
+
+/** A partition as the writer knows it. */
+type Place = {
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: number;
+  logStartOffset: Offset;
+  logEndOffset: Offset;
+  bytes: number;
+  /** Running maximum of all timestamps stored so far. */
+  maxTimestamp: Timestamp;
+};
+
+type AppendRecords = Extract<CommitOperation, { type: "append-records" }>;
+
+export class LogWriter {
+  readonly #database: Database;
+  readonly #extensions: ReadonlyMap<string, ExtensionMethods>;
+  readonly #statements: ReturnType<typeof prepare>;
+  readonly #places = new Map<number, Place>();
+  /** Copies of places that the open transaction changed; undefined for a partition it deleted. */
+  #staged = new Map<number, Place | undefined>();
+  /** Partitions that may hold batches before their log start. */
+  readonly #sweepable = new Set<number>();
+  #hasDoomed: boolean;
+  readonly #producers = new Map<string, ProducerState>();
+  #stagedProducers = new Map<string, ProducerState>();
+
+  constructor(database: Database, extensions: ReadonlyMap<string, ExtensionMethods>) {
+    this.#database = database;
+    this.#extensions = extensions;
+    this.#statements = prepare(database);
+    for (const row of this.#statements.partitions.all()) {
+      this.#places.set(row.id, this.#load(row));
+      this.#sweepable.add(row.id);
+    }
+    this.#hasDoomed = this.#statements.doomed.get() !== undefined;
+  }
+
+  get places(): PartitionPlace[] {
+    return [...this.#places.values()].map(toPlace);
+  }
+
+  topics(): StoredTopic[] {
+    return this.#statements.topics.all().map(({ name, id, config }) => ({
+      name,
+      id,
+      config: JSON.parse(config) as Record<string, string>,
+    }));
+  }
+
+  /** Whether a sweep may find something to free. */
+  get needsSweep(): boolean {
+    return this.#hasDoomed || this.#sweepable.size > 0;
+  }
+
+  begin(): void {
+    this.#statements.begin.run();
+  }
+
+  /** After COMMIT: the stage becomes the truth. Returns the places that changed. */
+  settle(): PartitionPlace[] {
+    const changed: PartitionPlace[] = [];
+    for (const [id, place] of this.#staged) {
+      if (place === undefined) {
+        this.#places.delete(id);
+      } else {
+        this.#places.set(id, place);
+        changed.push(toPlace(place));
+      }
+    }
+    for (const [key, state] of this.#stagedProducers) this.#producers.set(key, state);
+    this.discard();
+    return changed;
+  }
+
+  discard(): void {
+    this.#staged = new Map();
+    this.#stagedProducers = new Map();
+  }
+
+  apply(operation: CommitOperation, bytes: Buffer, now: Timestamp): unknown {
+    switch (operation.type) {
+      case "append-records":
+        return this.#appendRecords(operation, bytes);
+      case "append-batch":
+        return this.#appendBatch(operation.partitionId, bytes.subarray(operation.from, operation.to), now);
+      case "call":
+        return this.#call(operation.call);
+      case "trim":
+        return this.#trim(operation.partitionId, operation.before);
+      case "retain":
+        return this.#retain(operation);
+      case "create-topic":
+        return this.#createTopic(operation.topic, operation.partitionCount);
+      case "create-partitions":
+        return this.#createPartitions(operation.topic, operation.from, operation.to);
+      case "alter-topic":
+        this.#statements.alterTopic.run(JSON.stringify(operation.config), operation.topic);
+        return undefined;
+      case "delete-topic":
+        return this.#deleteTopic(operation.topic);
+      case "next-producer-id":
+        return this.#statements.nextProducerId.get()?.value;
+      case "barrier":
+        return undefined;
+      default:
+        return unreachable(operation);
+    }
+  }
+
+  /** Writes the sizes down, so that the next start need not count them. Within a transaction. */
+  writeCounts(ids: Iterable<number> = this.#places.keys()): void {
+    for (const id of ids) {
+      const place = this.#places.get(id);
+      if (place !== undefined) this.#statements.count.run(place.logEndOffset, place.bytes, place.id);
+    }
+  }
+
+  /**
+   * Frees batches that lie before their log start, or belong to deleted partitions; at most `rowsMax` at a time, so that
+   * no transaction grows with the backlog. Within a transaction. False when there was nothing to free.
+   */
+  sweep(rowsMax: number): boolean {
+    const doomed = this.#statements.doomed.get();
+    if (doomed !== undefined) {
+      const id = doomed.partition_id;
+      const freed = this.#statements.sweep.run(batchKey(id, 0), batchKey(id, OFFSET_MAX), rowsMax);
+      if (freed.changes < rowsMax) this.#statements.undoom.run(id);
+      return true;
+    }
+    this.#hasDoomed = false;
+    for (const id of this.#sweepable) {
+      const place = this.#places.get(id);
+      if (place !== undefined && this.#sweepPartition(place, rowsMax)) return true;
+      this.#sweepable.delete(id);
+    }
+    return false;
+  }
+
+  #sweepPartition(place: Place, rowsMax: number): boolean {
+    const rows = this.#statements.head.all(batchKey(place.id, 0), batchKey(place.id, place.logStartOffset), rowsMax);
+    const gone = rows.filter((row) => row.base + row.delta < place.logStartOffset);
+    const last = gone.at(-1);
+    if (last === undefined) return false;
+    this.#statements.sweep.run(batchKey(place.id, 0), batchKey(place.id, last.base), rowsMax);
+    const bytes = place.bytes - gone.reduce((sum, row) => sum + row.bytes, 0);
+    this.#staged.set(place.id, { ...place, bytes });
+    this.#statements.count.run(place.logEndOffset, bytes, place.id);
+    return true;
+  }
+
+  #load(row: PartitionRow): Place {
+    const last = this.#statements.last.get(batchKey(row.id, 0), batchKey(row.id, OFFSET_MAX));
+    const end = last === undefined ? 0 : last.base + last.delta + 1;
+    const uncounted = this.#statements.sum.get(batchKey(row.id, row.counted_end), batchKey(row.id, OFFSET_MAX));
+    return {
+      id: row.id,
+      topic: row.topic,
+      partition: row.partition,
+      logStartOffset: row.log_start_offset,
+      logEndOffset: Math.max(end, row.log_start_offset),
+      bytes: row.counted_bytes + (uncounted?.bytes ?? 0),
+      maxTimestamp: last?.max_timestamp ?? 0,
+    };
+  }
+
+  /** The partition as the open transaction sees it, ready to be changed. */
+  #place(id: number): Place {
+    const staged = this.#staged.get(id);
+    if (staged !== undefined) return staged;
+    const place = this.#staged.has(id) ? undefined : this.#places.get(id);
+    if (place === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", "the partition was deleted");
+    const copy = { ...place };
+    this.#staged.set(id, copy);
+    return copy;
+  }
+
+  #appendRecords(operation: AppendRecords, bytes: Buffer): AppendedValue {
+    const place = this.#place(operation.partitionId);
+    const plain = bytes.subarray(operation.from, operation.to);
+    const packed = plain.length >= COMPRESS_BYTES_MIN ? compress("zstd", plain) : plain;
+    const isGain = packed.length <= plain.length * (1 - COMPRESS_GAIN_MIN);
+    const batch = frameBatch(
+      {
+        codec: isGain ? "zstd" : "none",
+        lastOffsetDelta: operation.recordCount - 1,
+        recordCount: operation.recordCount,
+        baseTimestamp: operation.baseTimestamp,
+        maxTimestamp: operation.maxTimestamp,
+      },
+      isGain ? packed : plain,
+    );
+    return this.#insert(place, batch, operation.recordCount - 1, operation.maxTimestamp);
+  }
+
+  #appendBatch(partitionId: number, batch: Buffer, now: Timestamp): AppendedValue {
+    const place = this.#place(partitionId);
+    const header = readBatchHeader(batch);
+    if (header.producerId < 0n) return this.#insert(place, batch, header.lastOffsetDelta, header.maxTimestamp);
+    return this.#appendIdempotent(place, batch, header, now);
+  }
+
+  #appendIdempotent(place: Place, batch: Buffer, header: BatchHeader, now: Timestamp): AppendedValue {
+    const key = `${place.id}:${header.producerId}`;
+    const state = this.#producerState(key, place.id, header.producerId);
+    const produced = {
+      epoch: header.producerEpoch,
+      baseSequence: header.baseSequence,
+      recordCount: header.lastOffsetDelta + 1,
+    };
+    const verdict = judge(state, produced);
+    switch (verdict.type) {
+      case "duplicate":
+        return {
+          baseOffset: verdict.baseOffset,
+          lastOffset: verdict.baseOffset + header.lastOffsetDelta,
+          duplicate: true,
+        };
+      case "fenced":
+        throw new StreamError("INVALID_PRODUCER_EPOCH", `epoch ${header.producerEpoch} is older than ${state?.epoch}`);
+      case "out-of-order":
+        throw new StreamError(
+          "OUT_OF_ORDER_SEQUENCE_NUMBER",
+          `sequence ${header.baseSequence} where ${verdict.expected} follows, epoch ${header.producerEpoch}`,
+        );
+      case "accept":
+        break;
+      default:
+        unreachable(verdict);
+    }
+    const appended = this.#insert(place, batch, header.lastOffsetDelta, header.maxTimestamp);
+    const next = remember(state, produced, appended.baseOffset);
+    this.#statements.saveProducer.run(place.id, header.producerId, JSON.stringify(next), now);
+    this.#stagedProducers.set(key, next);
+    return appended;
+  }
+
+  #producerState(key: string, partitionId: number, producerId: bigint): ProducerState | undefined {
+    const known = this.#stagedProducers.get(key) ?? this.#producers.get(key);
+    if (known !== undefined) return known;
+    const row = this.#statements.producer.get(partitionId, producerId);
+    if (row === undefined) return undefined;
+    const state = JSON.parse(row.state) as ProducerState;
+    if (this.#producers.size >= PRODUCERS_CACHED_MAX) this.#producers.clear();
+    this.#producers.set(key, state);
+    return state;
+  }
+
+  #insert(place: Place, batch: Buffer, lastOffsetDelta: number, maxTimestamp: Timestamp): AppendedValue {
+    const baseOffset = place.logEndOffset;
+    const lastOffset = baseOffset + lastOffsetDelta;
+    invariant(lastOffset <= OFFSET_MAX, `partition ${place.id} is out of offsets`);
+    stampOffset(batch, baseOffset);
+    place.maxTimestamp = Math.max(place.maxTimestamp, maxTimestamp);
+    this.#statements.insert.run(batchKey(place.id, baseOffset), lastOffsetDelta, place.maxTimestamp, batch);
+    place.logEndOffset = lastOffset + 1;
+    place.bytes += batch.length;
+    return { baseOffset, lastOffset, duplicate: false };
+  }
+
+  #trim(partitionId: number, before: Offset): Offset {
+    const place = this.#place(partitionId);
+    const start = Math.min(before, place.logEndOffset);
+    if (start > place.logStartOffset) {
+      place.logStartOffset = start;
+      this.#statements.start.run(start, place.id);
+      this.#sweepable.add(place.id);
+    }
+    return place.logStartOffset;
+  }
+
+  #retain(operation: Extract<CommitOperation, { type: "retain" }>): Offset {
+    const place = this.#place(operation.partitionId);
+    const head = this.#statements.head.all(batchKey(place.id, 0), batchKey(place.id, OFFSET_MAX), RETAIN_BATCHES_MAX);
+    const start = retentionStart(
+      operation,
+      place.bytes,
+      head.map((row) => ({ lastOffset: row.base + row.delta, bytes: row.bytes, maxTimestamp: row.max_timestamp })),
+    );
+    return start === undefined ? place.logStartOffset : this.#trim(place.id, start);
+  }
+
+  #createTopic(topic: StoredTopic, partitionCount: number): PartitionPlace[] {
+    if (this.#statements.topic.get(topic.name) !== undefined) {
+      throw new StreamError("TOPIC_ALREADY_EXISTS", topic.name);
+    }
+    this.#statements.createTopic.run(topic.name, topic.id, JSON.stringify(topic.config));
+    return this.#createPartitions(topic.name, 0, partitionCount);
+  }
+
+  #createPartitions(topic: string, from: number, to: number): PartitionPlace[] {
+    const places: PartitionPlace[] = [];
+    for (let partition = from; partition < to; partition++) {
+      const id = Number(this.#statements.createPartition.run(topic, partition).lastInsertRowid);
+      const place = { id, topic, partition, logStartOffset: 0, logEndOffset: 0, bytes: 0, maxTimestamp: 0 };
+      this.#staged.set(id, place);
+      places.push(toPlace(place));
+    }
+    return places;
+  }
+
+  #deleteTopic(topic: string): void {
+    for (const place of this.#places.values()) {
+      if (place.topic !== topic) continue;
+      this.#statements.doom.run(place.id);
+      this.#hasDoomed = true;
+      this.#statements.deletePartition.run(place.id);
+      this.#statements.deleteProducers.run(place.id);
+      this.#staged.set(place.id, undefined);
+    }
+    this.#statements.deleteTopic.run(topic);
+  }
+
+  /** In a savepoint of its own: a refused call takes nothing else of the commit with it. */
+  #call(call: ExtensionCall): unknown {
+    const method = this.#extensions.get(call.extension)?.[call.method];
+    invariant(method !== undefined, `the log has no method ${call.extension}.${call.method}`);
+    this.#statements.savepoint.run();
+    try {
+      const value = method(call.args as never);
+      this.#statements.release.run();
+      return value;
+    } catch (error) {
+      if (this.#database.inTransaction) {
+        this.#statements.rollbackTo.run();
+        this.#statements.release.run();
+      }
+      throw error;
+    }
+  }
+}
+
+/** States are small; a hub serves far fewer producers at a time than this. */
+const PRODUCERS_CACHED_MAX = 10_000;
+/** One retention pass looks at so many batches of a partition; the next pass goes on. */
+const RETAIN_BATCHES_MAX = 10_000;
+
+type PartitionRow = {
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly log_start_offset: Offset;
+  readonly counted_end: Offset;
+  readonly counted_bytes: number;
+};
+type HeadRow = {
+  readonly base: Offset;
+  readonly delta: number;
+  readonly bytes: number;
+  readonly max_timestamp: Timestamp;
+};
+
+function toPlace(place: Place): PartitionPlace {
+  const { id, topic, partition, logStartOffset, logEndOffset, bytes } = place;
+  return { id, topic, partition, logStartOffset, logEndOffset, bytes };
+}
+
+function prepare(database: Database) {
+  const sql = <Parameters extends unknown[], Row = unknown>(text: string): Statement<Parameters, Row> =>
+    database.prepare<Parameters, Row>(text);
+  const head = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, length(bytes) AS bytes, max_timestamp FROM batch`;
+  return {
+    begin: sql<[]>("BEGIN IMMEDIATE"),
+    savepoint: sql<[]>("SAVEPOINT call"),
+    release: sql<[]>("RELEASE call"),
+    rollbackTo: sql<[]>("ROLLBACK TO call"),
+    partitions: sql<[], PartitionRow>("SELECT * FROM partition"),
+    topics: sql<[], { name: string; id: Buffer; config: string }>("SELECT name, id, config FROM topic"),
+    topic: sql<[string]>("SELECT 1 FROM topic WHERE name = ?"),
+    createTopic: sql<[string, Uint8Array, string]>("INSERT INTO topic (name, id, config) VALUES (?, ?, ?)"),
+    alterTopic: sql<[string, string]>("UPDATE topic SET config = ? WHERE name = ?"),
+    deleteTopic: sql<[string]>("DELETE FROM topic WHERE name = ?"),
+    createPartition: sql<[string, number]>("INSERT INTO partition (topic, partition) VALUES (?, ?)"),
+    deletePartition: sql<[number]>("DELETE FROM partition WHERE id = ?"),
+    start: sql<[Offset, number]>("UPDATE partition SET log_start_offset = ? WHERE id = ?"),
+    count: sql<[Offset, number, number]>("UPDATE partition SET counted_end = ?, counted_bytes = ? WHERE id = ?"),
+    insert: sql<[bigint, number, Timestamp, Buffer]>(
+      "INSERT INTO batch (key, last_offset_delta, max_timestamp, bytes) VALUES (?, ?, ?, ?)",
+    ),
+    last: sql<[bigint, bigint], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`),
+    head: sql<[bigint, bigint, number], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?`),
+    sum: sql<[bigint, bigint], { bytes: number | null }>(
+      "SELECT SUM(length(bytes)) AS bytes FROM batch WHERE key >= ? AND key <= ?",
+    ),
+    sweep: sql<[bigint, bigint, number]>(
+      "DELETE FROM batch WHERE key IN (SELECT key FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)",
+    ),
+    doom: sql<[number]>("INSERT INTO doomed (partition_id) VALUES (?)"),
+    doomed: sql<[], { partition_id: number }>("SELECT partition_id FROM doomed LIMIT 1"),
+    undoom: sql<[number]>("DELETE FROM doomed WHERE partition_id = ?"),
+    producer: sql<[number, bigint], { state: string }>(
+      "SELECT state FROM producer WHERE partition_id = ? AND producer_id = ?",
+    ),
+    saveProducer: sql<[number, bigint, string, Timestamp]>(
+      "INSERT INTO producer (partition_id, producer_id, state, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
+    ),
+    deleteProducers: sql<[number]>("DELETE FROM producer WHERE partition_id = ?"),
+    nextProducerId: sql<[], { value: number }>(
+      "INSERT INTO meta (name, value) VALUES ('producer-id', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+    ),
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Opens the log's database with the settings on which every acknowledgement rests.
+ *
+ * better-sqlite3 is compiled so that a WAL database comes back with synchronous=NORMAL at every open but the first, and
+ * NORMAL loses acknowledged commits when the power goes. So FULL is set on every connection and read back; a connection
+ * that does not have it is never used.
+ */
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import path from "node:path";
+import Database from "better-sqlite3";
+import { StreamError } from "../errors.ts";
+import type { Durability } from "../record.ts";
+import { LOG_FILE_NAME, LOG_FORMAT, LOG_SCHEMA } from "./schema.ts";
+
+/** The WAL is cut back to this after a checkpoint that emptied it. */
+const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
+const CACHE_KIB = 8 * 1024;
+const BUSY_TIMEOUT_MS = 5000;
+
+export function setSynchronous(database: Database.Database, durability: Durability): void {
+  const expected = durability === "fsync" ? 2 : 1;
+  database.pragma(`synchronous = ${expected}`);
+  const actual: unknown = database.pragma("synchronous", { simple: true });
+  if (actual !== expected) {
+    throw new StreamError("LOG_NOT_DURABLE", `PRAGMA synchronous is ${String(actual)}, not ${expected}`);
+  }
+}
+
+/** Makes the directory and flushes its name to the disk, so that a power cut cannot take it with what is in it. */
+export function makeDirectory(directory: string): void {
+  const made = mkdirSync(directory, { recursive: true });
+  if (made === undefined) return;
+  for (let at = path.resolve(directory); ; at = path.dirname(at)) {
+    flushDirectory(at);
+    if (at === path.dirname(path.resolve(made))) return;
+  }
+}
+
+function flushDirectory(directory: string): void {
+  const handle = openSync(directory, "r");
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
+  }
+}
+
+export function openForWriting(directory: string): Database.Database {
+  const database = new Database(path.join(directory, LOG_FILE_NAME), { timeout: BUSY_TIMEOUT_MS });
+  database.pragma("page_size = 4096");
+  database.pragma("journal_mode = WAL");
+  setSynchronous(database, "fsync");
+  database.pragma(`journal_size_limit = ${JOURNAL_BYTES_MAX}`);
+  // Checkpoints are run between commits, after the answers have gone out.
+  database.pragma("wal_autocheckpoint = 0");
+  tune(database);
+  checkFormat(database);
+  database.exec(LOG_SCHEMA);
+  return database;
+}
+
+/** For the reader thread and for `tributary log inspect`: sees every commit, disturbs none. */
+export function openForReading(directory: string): Database.Database {
+  const database = new Database(path.join(directory, LOG_FILE_NAME), {
+    readonly: true,
+    fileMustExist: true,
+    timeout: BUSY_TIMEOUT_MS,
+  });
+  tune(database);
+  return database;
+}
+
+function tune(database: Database.Database): void {
+  database.pragma(`cache_size = -${CACHE_KIB}`);
+  database.pragma("temp_store = MEMORY");
+  database.pragma("mmap_size = 0");
+  // A damaged or hostile file must not run SQL of its own, and a bad cell must not be read past its page.
+  database.pragma("trusted_schema = OFF");
+  database.pragma("cell_size_check = ON");
+}
+
+function checkFormat(database: Database.Database): void {
+  const format = Number(database.pragma("user_version", { simple: true }));
+  if (format > LOG_FORMAT) {
+    throw new StreamError("LOG_VERSION", `the log has format ${format}, this version knows ${LOG_FORMAT}`);
+  }
+  if (format === 0) database.pragma(`user_version = ${LOG_FORMAT}`);
+}
+
+/**
+ * Keeps a second process out of the data directory for as long as the returned handle is open. A lock of the operating
+ * system on a file of its own, so that it ends with the process, however that ends, and readers may open the log itself.
+ *
+ * @throws StreamError LOG_LOCKED.
+ */
+export function lockDirectory(directory: string): { release(): void } {
+  const lock = new Database(path.join(directory, "lock.db"), { timeout: 0 });
+  try {
+    lock.pragma("locking_mode = EXCLUSIVE");
+    lock.exec("BEGIN EXCLUSIVE");
+  } catch (error) {
+    lock.close();
+    if ((error as { code?: string }).code?.startsWith("SQLITE_BUSY") === true) {
+      throw new StreamError("LOG_LOCKED", `another process uses ${directory}`, { cause: error });
+    }
+    throw error;
+  }
+  return {
+    release: () => {
+      lock.exec("ROLLBACK");
+      lock.close();
+    },
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * The tables of the log, one SQLite database a program (`log.db` in its data directory).
+ *
+ *   batch.key   [ partition id : 21 bits ][ base offset : 42 bits ]
+ *
+ * so that one table holds every partition, a partition's batches lie side by side in the order of their offsets, and
+ * the look-up by offset is the primary key; there is no secondary index on the hot path. `max_timestamp` is the running
+ * maximum within the partition, which never falls, so a look-up by time is a binary search.
+ *
+ * A partition's log end is its last batch's end, or its log start when it holds none: nothing but the batch itself is
+ * written for an append.
+ */
+import type { Offset } from "../ids.ts";
+
+export const LOG_FILE_NAME = "log.db";
+/** Written to the database; a program refuses a newer one. */
+export const LOG_FORMAT = 1;
+
+const OFFSET_BITS = 42n;
+export const OFFSET_MAX: Offset = Number(1n << OFFSET_BITS) - 1;
+export const PARTITION_ID_MAX = 2 ** 21 - 1;
+
+export function batchKey(partitionId: number, baseOffset: Offset): bigint {
+  return (BigInt(partitionId) << OFFSET_BITS) | BigInt(baseOffset);
+}
+
+/** SQL for the base offset of a row: small enough to come back as a number. */
+export const BASE_OFFSET_SQL = `key & ${OFFSET_MAX}`;
+
+export const LOG_SCHEMA = `
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS topic (
+  name TEXT PRIMARY KEY,
+  id BLOB NOT NULL,
+  config TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS partition (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  topic TEXT NOT NULL,
+  partition INTEGER NOT NULL,
+  log_start_offset INTEGER NOT NULL DEFAULT 0,
+  -- counted_bytes are the bytes of the batches before counted_end: spares counting all of them at every start.
+  counted_end INTEGER NOT NULL DEFAULT 0,
+  counted_bytes INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (topic, partition)
+);
+-- Partitions of deleted topics whose batches are still to be swept.
+CREATE TABLE IF NOT EXISTS doomed (partition_id INTEGER PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS batch (
+  key INTEGER PRIMARY KEY,
+  last_offset_delta INTEGER NOT NULL,
+  max_timestamp INTEGER NOT NULL,
+  bytes BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS producer (
+  partition_id INTEGER NOT NULL,
+  producer_id INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (partition_id, producer_id)
+) WITHOUT ROWID;
+`;

@@ -1,0 +1,415 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import Database from "better-sqlite3";
+import { BatchBuilder, noHeaders } from "../../shared/batch/batch-builder.ts";
+import { readBatchHeader, splitBatches, stampProducer } from "../../shared/batch/record-batch.ts";
+import { decodeRecords, encodeRecords } from "../../shared/batch/records.ts";
+import type { CommitPart, LogAppended, LogPartition } from "../../shared/log/partitioned-log.ts";
+import type { WorkerLog } from "../../shared/log/worker-log.ts";
+import { batchKey } from "../../shared/log/schema.ts";
+import { openLog } from "../support/open-log.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+function batchOf(values: readonly string[], timestamp = 1000): Buffer {
+  return encodeRecords(values.map((value, i) => ({ timestamp: timestamp + i, key: null, value: Buffer.from(value) })));
+}
+
+function produced(values: readonly string[], numbers: { epoch: number; sequence: number; id?: bigint }): Buffer {
+  const batch = batchOf(values);
+  stampProducer(batch, { producerId: numbers.id ?? 7n, producerEpoch: numbers.epoch, baseSequence: numbers.sequence });
+  return batch;
+}
+
+async function withTopic(
+  t: TestContext,
+  partitionCount = 1,
+): Promise<{ log: WorkerLog; directory: string; at: LogPartition }> {
+  const directory = tempDir(t);
+  const log = await openLog(t, directory);
+  await log.createTopic({ name: "events", partitionCount });
+  return { log, directory, at: log.partition("events", 0) };
+}
+
+async function valuesFrom(log: WorkerLog, partition: LogPartition, offset: number): Promise<string[]> {
+  const bytes = await log.read({ partition, offset, bytesMax: 1 << 20, atLeastOne: true });
+  return [...splitBatches(bytes)].flatMap((batch) =>
+    [...decodeRecords(batch)]
+      .filter((each) => each.offset >= offset)
+      .map((each) => `${each.offset}:${String(each.value)}`),
+  );
+}
+
+test("log: appended batches get dense offsets and read back as they were", async (t) => {
+  const { log, at } = await withTopic(t);
+
+  assert.deepEqual(await log.append(at, batchOf(["a", "b"]), "fsync"), {
+    baseOffset: 0,
+    lastOffset: 1,
+    duplicate: false,
+  });
+  assert.deepEqual(await log.append(at, batchOf(["c"]), "fsync"), { baseOffset: 2, lastOffset: 2, duplicate: false });
+
+  assert.equal(at.logEndOffset, 3);
+  assert.deepEqual(await valuesFrom(log, at, 0), ["0:a", "1:b", "2:c"]);
+  assert.deepEqual(await valuesFrom(log, at, 1), ["1:b", "2:c"]);
+});
+
+test("log: a reopened database holds topics, partitions, offsets, sizes and its id", async (t) => {
+  const directory = tempDir(t);
+  const first = await openLog(t, directory);
+  await first.createTopic({ name: "events", partitionCount: 3, config: { "retention.ms": "5" } });
+  await first.append(first.partition("events", 2), batchOf(["a", "b"]), "fsync");
+  const { bytes } = first.partition("events", 2);
+  await first.close();
+
+  const second = await openLog(t, directory);
+
+  assert.equal(second.id, first.id);
+  assert.equal(second.topics.get("events")?.partitions.length, 3);
+  assert.deepEqual(second.topics.get("events")?.config, { "retention.ms": "5" });
+  assert.deepEqual(second.topics.get("events")?.id, first.topics.get("events")?.id);
+  assert.equal(second.partition("events", 2).logEndOffset, 2);
+  assert.equal(second.partition("events", 2).bytes, bytes);
+  assert.ok(bytes > 0);
+});
+
+test("log: synchronous is FULL on a new file, on a reopened one, and again after an `os` commit", async (t) => {
+  const directory = tempDir(t);
+  const synchronous = { extension: "test", method: "synchronous", args: undefined };
+  const first = await openLog(t, directory);
+  assert.equal(await first.query(synchronous), 2);
+  await first.close();
+
+  const second = await openLog(t, directory);
+  assert.equal(await second.query(synchronous), 2, "better-sqlite3 reopens a WAL database with NORMAL");
+  await second.createTopic({ name: "events", partitionCount: 1 });
+  await second.append(second.partition("events", 0), batchOf(["a"]), "os");
+  assert.equal(await second.query(synchronous), 1);
+  await second.append(second.partition("events", 0), batchOf(["b"]), "fsync");
+  assert.equal(await second.query(synchronous), 2);
+});
+
+test("log: a second process-like opener of the same directory is refused", async (t) => {
+  const { directory } = await withTopic(t);
+  await assert.rejects(openLog(t, directory), { code: "LOG_LOCKED" });
+});
+
+test("log: a database of a newer format is refused and left as it is", async (t) => {
+  const { log, directory } = await withTopic(t);
+  await log.close();
+  const database = new Database(path.join(directory, "log.db"));
+  database.pragma("user_version = 99");
+  database.close();
+  await assert.rejects(openLog(t, directory), { code: "LOG_VERSION" });
+});
+
+test("log: what is asked for while a commit is on its way shares the next one", async (t) => {
+  const { log, at } = await withTopic(t);
+  let commits = 0;
+  log.onCommit(() => commits++);
+
+  await Promise.all(Array.from({ length: 100 }, (_, i) => log.append(at, batchOf([String(i)]), "fsync")));
+
+  assert.equal(at.logEndOffset, 100);
+  assert.equal(commits, 1);
+});
+
+test("log: commits start no closer together than commitIntervalMs", async (t) => {
+  const log = await openLog(t, tempDir(t), { commitIntervalMs: 60 });
+  await log.createTopic({ name: "events", partitionCount: 1 });
+  const at = log.partition("events", 0);
+  const times: number[] = [];
+  log.onCommit(() => times.push(performance.now()));
+
+  for (let i = 0; i < 4; i++) await log.append(at, batchOf([String(i)]), "fsync");
+
+  const gaps = times.slice(1).map((time, i) => time - (times[i] as number));
+  assert.ok(
+    gaps.every((gap) => gap > 40),
+    `gaps of ${gaps.map(Math.round).join(", ")} ms`,
+  );
+});
+
+test("log: a source's records, its calls and others' requests are one transaction", async (t) => {
+  const { log, at } = await withTopic(t);
+  const builder = new BatchBuilder();
+  builder.append(5, Buffer.from("k"), Buffer.from("v"), noHeaders);
+  const appended = await new Promise<readonly LogAppended[]>((resolve, reject) => {
+    let part: CommitPart | undefined = {
+      appends: [{ partition: at, records: builder.take() }],
+      calls: [{ extension: "test", method: "put", args: { name: "n", value: "v" } }],
+      durability: "fsync",
+      done: resolve,
+      failed: reject,
+    };
+    log
+      .addSource({
+        take: () => {
+          const taken = part;
+          part = undefined;
+          return taken;
+        },
+      })
+      .request();
+  });
+
+  assert.deepEqual(appended, [{ baseOffset: 0, lastOffset: 0, duplicate: false }]);
+  assert.equal(await log.query({ extension: "test", method: "get", args: "n" }), "v");
+  assert.deepEqual(await valuesFrom(log, at, 0), ["0:v"]);
+});
+
+test("log: a refused extension call takes nothing else of its commit with it", async (t) => {
+  const { log, at } = await withTopic(t);
+  const results = await Promise.allSettled([
+    log.append(at, batchOf(["a"]), "fsync"),
+    log.append(at, produced(["x"], { epoch: 0, sequence: 5 }), "fsync"),
+    log.append(at, produced(["y"], { epoch: 0, sequence: 9 }), "fsync"),
+    log.append(at, batchOf(["b"]), "fsync"),
+  ]);
+  assert.deepEqual(
+    results.map((result) => result.status),
+    ["fulfilled", "fulfilled", "rejected", "fulfilled"],
+  );
+  assert.deepEqual(await valuesFrom(log, at, 0), ["0:a", "1:x", "2:b"]);
+});
+
+test("idempotence: a batch sent again is answered with its first offset, also after a restart", async (t) => {
+  const directory = tempDir(t);
+  const first = await openLog(t, directory);
+  await first.createTopic({ name: "events", partitionCount: 1 });
+  await first.append(first.partition("events", 0), batchOf(["-"]), "fsync");
+  await first.append(first.partition("events", 0), produced(["a", "b"], { epoch: 3, sequence: 0 }), "fsync");
+  await first.close();
+
+  const log = await openLog(t, directory);
+  const at = log.partition("events", 0);
+  const again = await log.append(at, produced(["a", "b"], { epoch: 3, sequence: 0 }), "fsync");
+
+  assert.deepEqual(again, { baseOffset: 1, lastOffset: 2, duplicate: true });
+  assert.equal(at.logEndOffset, 3);
+  await assert.rejects(log.append(at, produced(["c"], { epoch: 3, sequence: 3 }), "fsync"), {
+    code: "OUT_OF_ORDER_SEQUENCE_NUMBER",
+  });
+  await assert.rejects(log.append(at, produced(["c"], { epoch: 2, sequence: 2 }), "fsync"), {
+    code: "INVALID_PRODUCER_EPOCH",
+  });
+  assert.deepEqual(await log.producerPositions(7n), [
+    { partitionId: at.id, producerId: 7n, epoch: 3, lastSequence: 1 },
+  ]);
+});
+
+test("idempotence: a batch twice in one commit is stored once", async (t) => {
+  const { log, at } = await withTopic(t);
+  const [first, second] = await Promise.all([
+    log.append(at, produced(["a"], { epoch: 0, sequence: 0 }), "fsync"),
+    log.append(at, produced(["a"], { epoch: 0, sequence: 0 }), "fsync"),
+  ]);
+  assert.deepEqual([first.duplicate, second.duplicate, at.logEndOffset], [false, true, 1]);
+});
+
+test("idempotence: positions count every append that was asked for before", async (t) => {
+  const { log, at } = await withTopic(t);
+  const append = log.append(at, produced(["a", "b"], { epoch: 1, sequence: 0 }), "os");
+  const positions = await log.producerPositions(7n);
+  assert.equal(positions[0]?.lastSequence, 1);
+  await append;
+});
+
+test("trim: the head goes, offsets are never used again, not even after an empty log is reopened", async (t) => {
+  const directory = tempDir(t);
+  const first = await openLog(t, directory);
+  await first.createTopic({ name: "events", partitionCount: 1 });
+  const at = first.partition("events", 0);
+  await first.append(at, batchOf(["a", "b"]), "fsync");
+  await first.append(at, batchOf(["c", "d"]), "fsync");
+
+  await first.trim(at, 1);
+  assert.equal(at.logStartOffset, 1);
+  assert.deepEqual(await valuesFrom(first, at, 1), ["1:b", "2:c", "3:d"]);
+  await assert.rejects(first.read({ partition: at, offset: 0, bytesMax: 100, atLeastOne: true }), {
+    code: "OFFSET_OUT_OF_RANGE",
+  });
+  await first.trim(at, 99);
+  assert.deepEqual([at.logStartOffset, at.logEndOffset], [4, 4]);
+  await first.close();
+
+  const second = await openLog(t, directory);
+  const reopened = second.partition("events", 0);
+  assert.deepEqual([reopened.logStartOffset, reopened.logEndOffset, reopened.bytes], [4, 4, 0]);
+  assert.equal((await second.append(reopened, batchOf(["e"]), "fsync")).baseOffset, 4);
+});
+
+test("retention: by size whole batches go from the head, by age those whose records are all older", async (t) => {
+  const { log, at } = await withTopic(t);
+  for (let i = 0; i < 10; i++) await log.append(at, batchOf([String(i)], i * 1000), "fsync");
+  const each = at.bytes / 10;
+
+  await log.retain(at, { bytesMax: each * 7, before: undefined });
+  assert.equal(at.logStartOffset, 3);
+  await log.retain(at, { bytesMax: undefined, before: 5000 });
+  assert.equal(at.logStartOffset, 5);
+});
+
+test("topics: deleting one frees its batches and a new one of the name begins at offset 0 with another id", async (t) => {
+  const { log, at } = await withTopic(t);
+  await log.append(at, batchOf(["a"]), "fsync");
+  const before = log.topics.get("events");
+
+  await log.deleteTopic("events");
+  assert.throws(() => log.partition("events", 0), { code: "UNKNOWN_TOPIC_OR_PARTITION" });
+  await assert.rejects(log.append(at, batchOf(["b"]), "fsync"), { code: "UNKNOWN_TOPIC_OR_PARTITION" });
+  const after = await log.createTopic({ name: "events", partitionCount: 1 });
+
+  assert.notDeepEqual(after.id, before?.id);
+  assert.equal(log.partition("events", 0).logEndOffset, 0);
+  await log.close();
+});
+
+test("topics: partitions can be added, not taken away", async (t) => {
+  const { log } = await withTopic(t, 2);
+  await assert.rejects(log.createPartitions("events", 2), { code: "INVALID_PARTITIONS" });
+  const grown = await log.createPartitions("events", 4);
+  assert.deepEqual(
+    grown.partitions.map((each) => each.partition),
+    [0, 1, 2, 3],
+  );
+  await assert.rejects(log.createTopic({ name: "events", partitionCount: 1 }), { code: "TOPIC_ALREADY_EXISTS" });
+});
+
+test("time: the first record at or after a timestamp is found, though timestamps may step back", async (t) => {
+  const { log, at } = await withTopic(t);
+  for (const times of [
+    [10, 20],
+    [30, 5],
+    [15, 40],
+    [50, 60],
+  ]) {
+    const records = times.map((timestamp) => ({ timestamp, key: null, value: Buffer.from(String(timestamp)) }));
+    await log.append(at, encodeRecords(records), "fsync");
+  }
+  const found = async (timestamp: number) => (await log.offsetForTimestamp(at, timestamp))?.offset;
+  assert.deepEqual(
+    [
+      await found(0),
+      await found(11),
+      await found(25),
+      await found(35),
+      await found(41),
+      await found(60),
+      await found(61),
+    ],
+    [0, 1, 2, 5, 6, 7, undefined],
+  );
+  assert.deepEqual(await log.maxTimestamp(at), { offset: 7, timestamp: 60 });
+});
+
+test("merge: small batches are read as one, from any offset, and large ones as they are", async (t) => {
+  const { log, at } = await withTopic(t);
+  for (const value of ["a", "b", "c", "d"]) await log.append(at, batchOf([value, `${value}${value}`]), "fsync");
+  const merged = await log.readMerged({ partition: at, offset: 3, bytesMax: 100_000, codec: "zstd" });
+  assert.ok(merged);
+  assert.deepEqual([merged.baseOffset, merged.lastOffset, merged.recordCount], [3, 7, 5]);
+  assert.deepEqual(
+    [...decodeRecords(merged.batch)].map((each) => `${each.offset}:${String(each.value)}`),
+    ["3:bb", "4:c", "5:cc", "6:d", "7:dd"],
+  );
+  const single = await log.readMerged({ partition: at, offset: 2, bytesMax: 100, codec: "zstd" });
+  assert.deepEqual([single?.baseOffset, single?.recordCount], [2, 2]);
+  assert.equal(await log.readMerged({ partition: at, offset: 8, bytesMax: 100, codec: "zstd" }), undefined);
+});
+
+test("damage: a batch that fails its CRC is skipped and reported, never served", async (t) => {
+  const directory = tempDir(t);
+  const first = await openLog(t, directory);
+  await first.createTopic({ name: "events", partitionCount: 1 });
+  for (const value of ["a", "b", "c"]) await first.append(first.partition("events", 0), batchOf([value]), "fsync");
+  const { id } = first.partition("events", 0);
+  await first.close();
+  const database = new Database(path.join(directory, "log.db"));
+  const key = batchKey(id, 1);
+  const bytes = database.prepare("SELECT bytes FROM batch WHERE key = ?").pluck().get(key) as Buffer;
+  bytes[bytes.length - 2] = (bytes.at(-2) as number) ^ 1;
+  database.prepare("UPDATE batch SET bytes = ? WHERE key = ?").run(bytes, key);
+  database.close();
+
+  const damaged: string[] = [];
+  const log = await openLog(t, directory, { onDamage: ({ from, to }) => damaged.push(`${from}-${to}`) });
+  assert.deepEqual(await valuesFrom(log, log.partition("events", 0), 0), ["0:a", "2:c"]);
+  assert.deepEqual(damaged, ["1-1"]);
+  const merged = await log.readMerged({
+    partition: log.partition("events", 0),
+    offset: 1,
+    bytesMax: 999,
+    codec: "none",
+  });
+  assert.equal(merged?.baseOffset, 2);
+});
+
+test("full: a commit that does not fit is refused as a whole and nothing of it appears; room brings it back", async (t) => {
+  const { log, at } = await withTopic(t);
+  const pages = (await log.query({ extension: "test", method: "pages", args: undefined })) as number;
+  await log.query({ extension: "test", method: "capPages", args: pages + 4 });
+  const big = encodeRecords([{ timestamp: 1, key: null, value: Buffer.alloc(100_000) }]);
+
+  await assert.rejects(log.append(at, big, "fsync"), { code: "LOG_FULL" });
+  assert.equal(at.logEndOffset, 0);
+  assert.deepEqual(await log.append(at, batchOf(["small"]), "fsync"), {
+    baseOffset: 0,
+    lastOffset: 0,
+    duplicate: false,
+  });
+  await log.query({ extension: "test", method: "capPages", args: 100_000 });
+  assert.equal((await log.append(at, big, "fsync")).baseOffset, 1);
+});
+
+test("records under load are compressed in the worker when that gains", async (t) => {
+  const { log, at } = await withTopic(t);
+  const builder = new BatchBuilder();
+  for (let i = 0; i < 500; i++) builder.append(i, Buffer.from("key"), Buffer.from(`{"value": ${i}}`), noHeaders);
+  const plainBytes = builder.bytes;
+  let part: CommitPart | undefined;
+  const done = new Promise<readonly LogAppended[]>((resolve, reject) => {
+    part = {
+      appends: [{ partition: at, records: builder.take() }],
+      calls: [],
+      durability: "fsync",
+      done: resolve,
+      failed: reject,
+    };
+  });
+  log
+    .addSource({
+      take: () => {
+        const taken = part;
+        part = undefined;
+        return taken;
+      },
+    })
+    .request();
+  await done;
+  const bytes = await log.read({ partition: at, offset: 0, bytesMax: 1 << 20, atLeastOne: true });
+  assert.equal(readBatchHeader(bytes).attributes & 7, 4);
+  assert.ok(bytes.length < plainBytes / 3);
+  assert.equal([...decodeRecords(bytes)].length, 500);
+});
+
+test("close: requests on their way are committed, later ones are refused", async (t) => {
+  const { log, at } = await withTopic(t);
+  const append = log.append(at, batchOf(["a"]), "fsync");
+  const closed = log.close();
+  assert.equal((await append).baseOffset, 0);
+  await assert.rejects(log.append(at, batchOf(["b"]), "fsync"), { code: "CLOSING" });
+  await closed;
+});
+
+test("a reader thread of its own sees each commit as soon as it is answered", async (t) => {
+  const log = await openLog(t, tempDir(t), { hasReaderThread: true });
+  await log.createTopic({ name: "events", partitionCount: 1 });
+  const at = log.partition("events", 0);
+  for (let i = 0; i < 20; i++) {
+    await log.append(at, batchOf([`v${i}`]), "fsync");
+    assert.deepEqual(await valuesFrom(log, at, i), [`${i}:v${i}`]);
+  }
+});

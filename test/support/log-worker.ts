@@ -1,0 +1,20 @@
+/** A log worker for tests: a key-value extension, and a way to cap the database so that it is full early. */
+import type { Database } from "better-sqlite3";
+import { serveLog } from "../../shared/log/serve-log.ts";
+
+serveLog([
+  {
+    name: "test",
+    schema: "CREATE TABLE IF NOT EXISTS test_pair (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    prepare: (database: Database) => ({
+      put: ({ name, value }: { name: string; value: string | null }) => {
+        database.prepare("INSERT OR REPLACE INTO test_pair VALUES (?, ?)").run(name, value);
+      },
+      get: (name: string) => database.prepare("SELECT value FROM test_pair WHERE name = ?").pluck().get(name),
+      synchronous: () => database.pragma("synchronous", { simple: true }),
+      capPages: (pages: number) => database.pragma(`max_page_count = ${pages}`, { simple: true }),
+      pages: () => database.pragma("page_count", { simple: true }),
+      commits: () => database.prepare("SELECT count(*) FROM batch").pluck().get(),
+    }),
+  },
+]);
