@@ -3,7 +3,8 @@
  * without being copied again, all operations into one list.
  */
 import type { OpenBatch } from "../batch/batch-builder.ts";
-import type { StreamError } from "../errors.ts";
+import { StreamError } from "../errors.ts";
+import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import type { AppendedValue, CommitOperation, OperationResult } from "./log-messages.ts";
 import type { CommitPart, CommitSource } from "./partitioned-log.ts";
@@ -17,16 +18,13 @@ type Requester = {
 type QueuedOperation = { readonly operation: CommitOperation; readonly requester: Requester };
 type QueuedBatch = { readonly partitionId: number; readonly batch: Buffer; readonly requester: Requester };
 
-/** A result of the worker, or the reason why this operation alone was refused. */
-export type Outcome = Exclude<OperationResult, { failure: unknown }> | StreamError;
-
 /** One commit on its way, and who waits for it. */
 export type Commit = {
   readonly operations: readonly CommitOperation[];
   readonly bytes: ArrayBuffer;
   readonly durability: Durability;
-  /** One outcome for each operation. */
-  settle(outcomes: readonly Outcome[]): void;
+  /** One result for each operation. */
+  settle(results: readonly OperationResult[]): void;
   fail(error: StreamError): void;
 };
 
@@ -76,7 +74,11 @@ export class CommitGatherer {
   }
 }
 
-type Settler = { readonly count: number; settle(outcomes: readonly Outcome[]): void; fail(error: StreamError): void };
+type Settler = {
+  readonly count: number;
+  settle(results: readonly OperationResult[]): void;
+  fail(error: StreamError): void;
+};
 
 class Packer {
   bytes = 0;
@@ -96,11 +98,11 @@ class Packer {
     const appendCount = part.appends.length;
     this.#settlers.push({
       count: appendCount + part.calls.length,
-      settle: (outcomes) => {
-        const refused = outcomes.find((outcome) => outcome instanceof Error);
+      settle: (results) => {
+        const refused = results.find((result) => "failure" in result);
         // A part stands or falls as a whole; only an append to a topic deleted meanwhile can be refused here.
-        if (refused !== undefined) part.failed(refused);
-        else part.done(outcomes.slice(0, appendCount).map(appendedOf));
+        if (refused !== undefined) part.failed(errorOf(refused));
+        else part.done(results.slice(0, appendCount).map(appendedOf));
       },
       fail: part.failed,
     });
@@ -131,10 +133,10 @@ class Packer {
       operations: this.#operations,
       bytes,
       durability: this.#durability,
-      settle: (outcomes) => {
+      settle: (results) => {
         let from = 0;
         for (const settler of settlers) {
-          settler.settle(outcomes.slice(from, from + settler.count));
+          settler.settle(results.slice(from, from + settler.count));
           from += settler.count;
         }
       },
@@ -166,14 +168,21 @@ class Packer {
 function single(requester: Requester): Settler {
   return {
     count: 1,
-    settle: ([outcome]) => {
-      if (outcome instanceof Error) requester.reject(outcome);
-      else requester.resolve(outcome?.value);
+    settle: ([result]) => {
+      if (result !== undefined && "value" in result) requester.resolve(result.value);
+      else requester.reject(errorOf(result));
     },
     fail: requester.reject,
   };
 }
 
-function appendedOf(outcome: Outcome): AppendedValue {
-  return (outcome as { value: AppendedValue }).value;
+function appendedOf(result: OperationResult): AppendedValue {
+  invariant("value" in result, "an append without an offset");
+  return result.value as AppendedValue;
+}
+
+function errorOf(result: OperationResult | undefined): StreamError {
+  invariant(result !== undefined && "failure" in result, "an operation without a result");
+  const { code, message, details } = result.failure;
+  return new StreamError(code, message, { details: { ...details } });
 }

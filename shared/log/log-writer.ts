@@ -3,7 +3,7 @@
  * ends, sizes, producer states) is staged beside the transaction and takes effect only after COMMIT returned; after a
  * rollback the stage is thrown away, so memory never leads the disk.
  */
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
 import { compress } from "../batch/compression.ts";
 import { frameBatch, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
@@ -16,7 +16,9 @@ import type { ExtensionCall } from "./partitioned-log.ts";
 import { judge, remember } from "./producer-state.ts";
 import type { ProducerState } from "./producer-state.ts";
 import { retentionStart } from "./retention.ts";
-import { BASE_OFFSET_SQL, OFFSET_MAX, batchKey } from "./schema.ts";
+import { prepareStatements } from "./log-statements.ts";
+import type { LogStatements, PartitionRow } from "./log-statements.ts";
+import { OFFSET_MAX, batchKey } from "./schema.ts";
 
 /** Smaller record sections do not gain enough from zstd to pay for the call. */
 const COMPRESS_BYTES_MIN = 1024;
@@ -40,7 +42,7 @@ type AppendRecords = Extract<CommitOperation, { type: "append-records" }>;
 export class LogWriter {
   readonly #database: Database;
   readonly #extensions: ReadonlyMap<string, ExtensionMethods>;
-  readonly #statements: ReturnType<typeof prepare>;
+  readonly #statements: LogStatements;
   readonly #places = new Map<number, Place>();
   /** Copies of places that the open transaction changed; undefined for a partition it deleted. */
   #staged = new Map<number, Place | undefined>();
@@ -53,7 +55,7 @@ export class LogWriter {
   constructor(database: Database, extensions: ReadonlyMap<string, ExtensionMethods>) {
     this.#database = database;
     this.#extensions = extensions;
-    this.#statements = prepare(database);
+    this.#statements = prepareStatements(database);
     for (const row of this.#statements.partitions.all()) {
       this.#places.set(row.id, this.#load(row));
       this.#sweepable.add(row.id);
@@ -360,68 +362,7 @@ const PRODUCERS_CACHED_MAX = 10_000;
 /** One retention pass looks at so many batches of a partition; the next pass goes on. */
 const RETAIN_BATCHES_MAX = 10_000;
 
-type PartitionRow = {
-  readonly id: number;
-  readonly topic: string;
-  readonly partition: number;
-  readonly log_start_offset: Offset;
-  readonly counted_end: Offset;
-  readonly counted_bytes: number;
-};
-type HeadRow = {
-  readonly base: Offset;
-  readonly delta: number;
-  readonly bytes: number;
-  readonly max_timestamp: Timestamp;
-};
-
 function toPlace(place: Place): PartitionPlace {
   const { id, topic, partition, logStartOffset, logEndOffset, bytes } = place;
   return { id, topic, partition, logStartOffset, logEndOffset, bytes };
-}
-
-function prepare(database: Database) {
-  const sql = <Parameters extends unknown[], Row = unknown>(text: string): Statement<Parameters, Row> =>
-    database.prepare<Parameters, Row>(text);
-  const head = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, length(bytes) AS bytes, max_timestamp FROM batch`;
-  return {
-    begin: sql<[]>("BEGIN IMMEDIATE"),
-    savepoint: sql<[]>("SAVEPOINT call"),
-    release: sql<[]>("RELEASE call"),
-    rollbackTo: sql<[]>("ROLLBACK TO call"),
-    partitions: sql<[], PartitionRow>("SELECT * FROM partition"),
-    topics: sql<[], { name: string; id: Buffer; config: string }>("SELECT name, id, config FROM topic"),
-    topic: sql<[string]>("SELECT 1 FROM topic WHERE name = ?"),
-    createTopic: sql<[string, Uint8Array, string]>("INSERT INTO topic (name, id, config) VALUES (?, ?, ?)"),
-    alterTopic: sql<[string, string]>("UPDATE topic SET config = ? WHERE name = ?"),
-    deleteTopic: sql<[string]>("DELETE FROM topic WHERE name = ?"),
-    createPartition: sql<[string, number]>("INSERT INTO partition (topic, partition) VALUES (?, ?)"),
-    deletePartition: sql<[number]>("DELETE FROM partition WHERE id = ?"),
-    start: sql<[Offset, number]>("UPDATE partition SET log_start_offset = ? WHERE id = ?"),
-    count: sql<[Offset, number, number]>("UPDATE partition SET counted_end = ?, counted_bytes = ? WHERE id = ?"),
-    insert: sql<[bigint, number, Timestamp, Buffer]>(
-      "INSERT INTO batch (key, last_offset_delta, max_timestamp, bytes) VALUES (?, ?, ?, ?)",
-    ),
-    last: sql<[bigint, bigint], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`),
-    head: sql<[bigint, bigint, number], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?`),
-    sum: sql<[bigint, bigint], { bytes: number | null }>(
-      "SELECT SUM(length(bytes)) AS bytes FROM batch WHERE key >= ? AND key <= ?",
-    ),
-    sweep: sql<[bigint, bigint, number]>(
-      "DELETE FROM batch WHERE key IN (SELECT key FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)",
-    ),
-    doom: sql<[number]>("INSERT INTO doomed (partition_id) VALUES (?)"),
-    doomed: sql<[], { partition_id: number }>("SELECT partition_id FROM doomed LIMIT 1"),
-    undoom: sql<[number]>("DELETE FROM doomed WHERE partition_id = ?"),
-    producer: sql<[number, bigint], { state: string }>(
-      "SELECT state FROM producer WHERE partition_id = ? AND producer_id = ?",
-    ),
-    saveProducer: sql<[number, bigint, string, Timestamp]>(
-      "INSERT INTO producer (partition_id, producer_id, state, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
-    ),
-    deleteProducers: sql<[number]>("DELETE FROM producer WHERE partition_id = ?"),
-    nextProducerId: sql<[], { value: number }>(
-      "INSERT INTO meta (name, value) VALUES ('producer-id', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
-    ),
-  };
 }

@@ -7,24 +7,16 @@
  *    └──────────────── nothing was asked for meanwhile ◀───────────────────── otherwise commit again ◀───┘
  */
 import { randomBytes } from "node:crypto";
-import { Worker } from "node:worker_threads";
-import type { CrashPoint } from "../crash-point.ts";
-import { StreamError, toStreamError } from "../errors.ts";
+import type { Codec } from "../batch/record-batch.ts";
+import { StreamError } from "../errors.ts";
 import type { Offset, Partition, ProducerId, Timestamp } from "../ids.ts";
-import { invariant, unreachable } from "../invariant.ts";
+import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import { CommitGatherer } from "./commit-gatherer.ts";
 import type { Commit } from "./commit-gatherer.ts";
-import type {
-  FromWorker,
-  LogFailure,
-  LogQuery,
-  PartitionPlace,
-  ProducerRow,
-  StoredTopic,
-  ToWorker,
-  WorkerData,
-} from "./log-messages.ts";
+import type { CommitOperation, LogQuery, PartitionPlace, ProducerRow, StoredTopic } from "./log-messages.ts";
+import { LogThread } from "./log-thread.ts";
+import type { Committed, LogThreadListener, LogThreadOptions } from "./log-thread.ts";
 import type {
   CommitSource,
   ExtensionCall,
@@ -34,37 +26,30 @@ import type {
   MergedBatch,
   PartitionedLog,
 } from "./partitioned-log.ts";
+import { TopicMap } from "./topic-map.ts";
 
-export type WorkerLogOptions = {
-  readonly directory: string;
-  /** The program's worker file, which calls `serveLog` with its extensions. */
-  readonly worker: URL;
+export type WorkerLogOptions = LogThreadOptions & {
   /** A second thread with a read-only connection answers reads, so that they do not wait for flushes. */
   readonly hasReaderThread: boolean;
   /** Commits start at least this far apart, to spare SD cards. 0: as fast as the disk flushes. */
   readonly commitIntervalMs: number;
-  readonly crashPointBeforeFsync: CrashPoint;
   /** Batches that fail their check are skipped; this hears of them. */
   readonly onDamage?: (damage: { partition: LogPartition; from: Offset; to: Offset }) => void;
 };
 
-type MutablePartition = { -readonly [Key in keyof LogPartition]: LogPartition[Key] };
-type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
+type Position = { offset: Offset; timestamp: Timestamp };
 
 const TOPIC_ID_BYTES = 16;
 
 export class WorkerLog implements PartitionedLog {
   readonly #options: WorkerLogOptions;
-  readonly #writer: Worker;
-  #reader: Worker | undefined;
-  readonly #topics = new Map<string, LogTopic>();
-  readonly #partitions = new Map<number, MutablePartition>();
+  readonly #map = new TopicMap();
   readonly #gatherer = new CommitGatherer();
-  readonly #queries = new Map<number, Waiting>();
   readonly #commitListeners = new Set<(changed: readonly LogPartition[]) => void>();
   readonly #fatalListeners = new Set<(error: Error) => void>();
   #id = "";
-  #nextId = 1;
+  #writer!: LogThread;
+  #reader: LogThread | undefined;
   #inFlight: { readonly id: number; readonly commit: Commit } | undefined;
   /** Something was asked for since the last commit was taken. */
   #isRequested = false;
@@ -72,24 +57,22 @@ export class WorkerLog implements PartitionedLog {
   #commitDueAtMs = 0;
   #fatal: StreamError | undefined;
   #closing: Promise<void> | undefined;
-  #idle: (() => void) | undefined;
+  #onIdle: (() => void) | undefined;
 
   private constructor(options: WorkerLogOptions) {
     this.#options = options;
-    this.#writer = startWorker(options, "writer");
   }
 
   /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
   static async open(options: WorkerLogOptions): Promise<WorkerLog> {
     const log = new WorkerLog(options);
-    const opened = await log.#open(log.#writer);
+    const listener = log.#listener();
+    const { thread, opened } = await LogThread.open(options, "writer", listener);
+    log.#writer = thread;
     log.#id = opened.logId;
-    for (const topic of opened.topics) log.#addTopic(topic);
-    log.#addPartitions(opened.partitions);
-    if (options.hasReaderThread) {
-      log.#reader = startWorker(options, "reader");
-      await log.#open(log.#reader);
-    }
+    for (const topic of opened.topics) log.#map.addTopic(topic);
+    log.#map.addPartitions(opened.partitions);
+    if (options.hasReaderThread) log.#reader = (await LogThread.open(options, "reader", listener)).thread;
     return log;
   }
 
@@ -98,15 +81,11 @@ export class WorkerLog implements PartitionedLog {
   }
 
   get topics(): ReadonlyMap<string, LogTopic> {
-    return this.#topics;
+    return this.#map.topics;
   }
 
   partition(topic: string, partition: Partition): LogPartition {
-    const found = this.#topics.get(topic)?.partitions[partition];
-    if (found === undefined) {
-      throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `${topic}-${partition} does not exist`);
-    }
-    return found;
+    return this.#map.partition(topic, partition);
   }
 
   async createTopic(request: {
@@ -114,49 +93,42 @@ export class WorkerLog implements PartitionedLog {
     partitionCount: number;
     config?: Readonly<Record<string, string>>;
   }): Promise<LogTopic> {
-    const topic: StoredTopic = {
-      name: request.name,
-      id: randomBytes(TOPIC_ID_BYTES),
-      config: request.config ?? {},
-    };
-    const { partitionCount } = request;
+    const { name, partitionCount, config = {} } = request;
+    const topic: StoredTopic = { name, id: randomBytes(TOPIC_ID_BYTES), config };
     const places = await this.#submit({ type: "create-topic", topic, partitionCount }, "fsync");
-    this.#addTopic(topic);
-    this.#addPartitions(places as PartitionPlace[]);
-    return this.#topic(request.name);
+    this.#map.addTopic(topic);
+    this.#map.addPartitions(places as PartitionPlace[]);
+    return this.#map.topic(name);
   }
 
   async createPartitions(name: string, partitionCount: number): Promise<LogTopic> {
-    const topic = this.#topic(name);
-    const from = topic.partitions.length;
+    const from = this.#map.topic(name).partitions.length;
     if (partitionCount <= from) {
       throw new StreamError("INVALID_PARTITIONS", `${name} has ${from} partitions, ${partitionCount} is not more`);
     }
     const request = { type: "create-partitions", topic: name, from, to: partitionCount } as const;
     const places = await this.#submit(request, "fsync");
-    this.#addPartitions(places as PartitionPlace[]);
-    return this.#topic(name);
+    this.#map.addPartitions(places as PartitionPlace[]);
+    return this.#map.topic(name);
   }
 
   async alterTopic(name: string, config: Readonly<Record<string, string>>): Promise<LogTopic> {
-    this.#topic(name);
+    this.#map.topic(name);
     await this.#submit({ type: "alter-topic", topic: name, config }, "fsync");
-    const topic = { ...this.#topic(name), config };
-    this.#topics.set(name, topic);
-    return topic;
+    return this.#map.configure(name, config);
   }
 
   async deleteTopic(name: string): Promise<void> {
-    const topic = this.#topic(name);
+    this.#map.topic(name);
     await this.#submit({ type: "delete-topic", topic: name }, "fsync");
-    this.#topics.delete(name);
-    for (const partition of topic.partitions) this.#partitions.delete(partition.id);
+    this.#map.remove(name);
   }
 
   async append(partition: LogPartition, batch: Buffer, durability: Durability): Promise<LogAppended> {
     return new Promise((resolve, reject) => {
       this.#refuseWhenClosed();
-      this.#gatherer.addBatch(partition.id, batch, { durability, resolve: resolve as Waiting["resolve"], reject });
+      const settle = resolve as (value: unknown) => void;
+      this.#gatherer.addBatch(partition.id, batch, { durability, resolve: settle, reject });
       this.#request();
     });
   }
@@ -182,39 +154,35 @@ export class WorkerLog implements PartitionedLog {
   }): Promise<Buffer> {
     const { partition, offset, bytesMax, atLeastOne } = request;
     if (offset < partition.logStartOffset || offset > partition.logEndOffset) {
-      throw new StreamError(
-        "OFFSET_OUT_OF_RANGE",
-        `${offset} is not between ${partition.logStartOffset} and ${partition.logEndOffset}`,
-      );
+      const range = `${partition.logStartOffset} and ${partition.logEndOffset}`;
+      throw new StreamError("OFFSET_OUT_OF_RANGE", `${offset} is not between ${range}`);
     }
     const query = { type: "read", partitionId: partition.id, offset, bytesMax, atLeastOne } as const;
-    return asBuffer((await this.#ask(this.#readingWorker, query)) as Uint8Array);
+    return asBuffer((await this.#ask(this.#readingThread, query)) as Uint8Array);
   }
 
   async readMerged(request: {
     partition: LogPartition;
     offset: Offset;
     bytesMax: number;
-    codec: "none" | "gzip" | "snappy" | "lz4" | "zstd";
+    codec: Codec;
   }): Promise<MergedBatch | undefined> {
     const { partition, ...rest } = request;
     const query = { type: "read-merged", partitionId: partition.id, ...rest } as const;
-    const merged = (await this.#ask(this.#readingWorker, query)) as MergedBatch | undefined;
+    const merged = (await this.#ask(this.#readingThread, query)) as MergedBatch | undefined;
     return merged === undefined ? undefined : { ...merged, batch: asBuffer(merged.batch) };
   }
 
-  async offsetForTimestamp(
-    partition: LogPartition,
-    timestamp: Timestamp,
-  ): Promise<{ offset: Offset; timestamp: Timestamp } | undefined> {
+  async offsetForTimestamp(partition: LogPartition, timestamp: Timestamp): Promise<Position | undefined> {
     const query = { type: "offset-for-timestamp", partitionId: partition.id, timestamp } as const;
-    return (await this.#ask(this.#readingWorker, query)) as { offset: Offset; timestamp: Timestamp } | undefined;
+    return (await this.#ask(this.#readingThread, query)) as Position | undefined;
   }
 
   /** The record with the largest timestamp of the partition. */
-  async maxTimestamp(partition: LogPartition): Promise<{ offset: Offset; timestamp: Timestamp } | undefined> {
-    const query = { type: "max-timestamp", partitionId: partition.id } as const;
-    return (await this.#ask(this.#readingWorker, query)) as { offset: Offset; timestamp: Timestamp } | undefined;
+  async maxTimestamp(partition: LogPartition): Promise<Position | undefined> {
+    return (await this.#ask(this.#readingThread, { type: "max-timestamp", partitionId: partition.id })) as
+      | Position
+      | undefined;
   }
 
   /** Where a producer stands, after every append that was asked for before. */
@@ -261,79 +229,36 @@ export class WorkerLog implements PartitionedLog {
   }
 
   async #shutDown(): Promise<void> {
-    await this.#settled();
+    if (!this.#isIdle()) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#gatherer.fail(new StreamError("CLOSING", "the log is closed"));
-    for (const worker of [this.#reader, this.#writer]) {
-      if (worker === undefined) continue;
-      const exited = new Promise((resolve) => worker.once("exit", resolve));
-      send(worker, { type: "close" });
-      await exited;
-    }
+    await this.#reader?.close();
+    await this.#writer.close();
   }
 
-  get #readingWorker(): Worker {
+  get #readingThread(): LogThread {
     return this.#reader ?? this.#writer;
   }
 
-  #open(worker: Worker): Promise<Extract<FromWorker, { type: "opened" }>> {
-    return new Promise((resolve, reject) => {
-      const onMessage = (message: FromWorker): void => {
-        if (message.type === "opened") {
-          worker.on("message", (next: FromWorker) => this.#receive(next));
-          resolve(message);
-        } else if (message.type === "fatal") {
-          reject(toError(message.failure));
-          void worker.terminate();
-        }
-      };
-      worker.once("message", onMessage);
-      worker.on("error", (error) => {
-        reject(toStreamError(error));
-        this.#fail(new StreamError("LOG_IO", `the log's worker failed: ${String(error)}`, { cause: error }));
-      });
-    });
+  #listener(): LogThreadListener {
+    return {
+      committed: (message) => this.#committed(message),
+      refused: (id, error) => this.#refused(id, error),
+      swept: (changed) => this.#map.move(changed),
+      damage: ({ partitionId, from, to }) => {
+        const partition = this.#map.byId(partitionId);
+        if (partition !== undefined) this.#options.onDamage?.({ partition, from, to });
+      },
+      fatal: (error) => this.#fail(error),
+    };
   }
 
-  #receive(message: FromWorker): void {
-    switch (message.type) {
-      case "committed":
-        return this.#committed(message);
-      case "refused":
-        return this.#refused(message.id, toError(message.failure));
-      case "answer":
-        return this.#takeQuery(message.id)?.resolve(message.value);
-      case "query-failed":
-        return this.#takeQuery(message.id)?.reject(toError(message.failure));
-      case "swept":
-        return this.#move(message.changed);
-      case "damage": {
-        const partition = this.#partitions.get(message.partitionId);
-        if (partition !== undefined) this.#options.onDamage?.({ partition, from: message.from, to: message.to });
-        return;
-      }
-      case "fatal":
-        return this.#fail(toError(message.failure));
-      case "opened":
-      case "closed":
-        return;
-      default:
-        return unreachable(message);
-    }
-  }
-
-  #takeQuery(id: number): Waiting | undefined {
-    const waiting = this.#queries.get(id);
-    this.#queries.delete(id);
-    return waiting;
-  }
-
-  #committed(message: Extract<FromWorker, { type: "committed" }>): void {
+  #committed(message: Committed): void {
     const commit = this.#takeInFlight(message.id);
-    this.#move(message.changed);
+    const changed = this.#map.move(message.changed);
     // Work that was gathered meanwhile goes out before the answers, so that the disk does not wait for their handlers.
     this.#commitNext();
-    commit.settle(message.results.map((result) => ("failure" in result ? toError(result.failure) : result)));
-    this.#announce(message.changed);
+    commit.settle(message.results);
+    if (changed.length > 0) for (const listener of this.#commitListeners) listener(changed);
     this.#checkIdle();
   }
 
@@ -351,23 +276,7 @@ export class WorkerLog implements PartitionedLog {
     return flight.commit;
   }
 
-  #move(places: readonly PartitionPlace[]): void {
-    for (const place of places) {
-      const partition = this.#partitions.get(place.id);
-      if (partition === undefined) continue;
-      partition.logStartOffset = place.logStartOffset;
-      partition.logEndOffset = place.logEndOffset;
-      partition.bytes = place.bytes;
-    }
-  }
-
-  #announce(places: readonly PartitionPlace[]): void {
-    if (this.#commitListeners.size === 0 || places.length === 0) return;
-    const changed = places.map((place) => this.#partitions.get(place.id)).filter((found) => found !== undefined);
-    for (const listener of this.#commitListeners) listener(changed);
-  }
-
-  #submit(operation: Parameters<CommitGatherer["addOperation"]>[0], durability: Durability): Promise<unknown> {
+  #submit(operation: CommitOperation, durability: Durability): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#refuseWhenClosed();
       this.#gatherer.addOperation(operation, { durability, resolve, reject });
@@ -406,42 +315,20 @@ export class WorkerLog implements PartitionedLog {
     if (commit === undefined) return;
     this.#isRequested = this.#gatherer.hasWork;
     this.#commitDueAtMs = performance.now() + this.#options.commitIntervalMs;
-    const id = this.#nextId++;
-    this.#inFlight = { id, commit };
-    const { operations, bytes, durability } = commit;
-    send(this.#writer, { type: "commit", id, operations, bytes, durability }, [bytes]);
+    this.#inFlight = { id: this.#writer.commit(commit), commit };
   }
 
-  #ask(worker: Worker, query: LogQuery): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      if (this.#fatal !== undefined) throw this.#fatal;
-      const id = this.#nextId++;
-      this.#queries.set(id, { resolve, reject });
-      send(worker, { type: "query", id, query });
-    });
-  }
-
-  /** Resolves once every request made so far is committed or refused. */
-  async #settled(): Promise<void> {
-    if (this.#isIdle()) return;
-    await new Promise<void>((resolve) => {
-      const before = this.#idle;
-      this.#idle = () => {
-        before?.();
-        resolve();
-      };
-    });
+  async #ask(thread: LogThread, query: LogQuery): Promise<unknown> {
+    if (this.#fatal !== undefined) throw this.#fatal;
+    return thread.ask(query);
   }
 
   #isIdle(): boolean {
-    return this.#inFlight === undefined && !this.#isScheduled && !this.#isRequested;
+    return this.#fatal !== undefined || !(this.#isScheduled || this.#isRequested || this.#inFlight !== undefined);
   }
 
   #checkIdle(): void {
-    if (!this.#isIdle()) return;
-    const idle = this.#idle;
-    this.#idle = undefined;
-    idle?.();
+    if (this.#isIdle()) this.#onIdle?.();
   }
 
   #fail(error: StreamError): void {
@@ -451,47 +338,13 @@ export class WorkerLog implements PartitionedLog {
     this.#inFlight = undefined;
     flight?.commit.fail(error);
     this.#gatherer.fail(error);
-    for (const { reject } of this.#queries.values()) reject(error);
-    this.#queries.clear();
+    this.#writer.failQueries(error);
+    this.#reader?.failQueries(error);
     this.#checkIdle();
     for (const listener of this.#fatalListeners) listener(error);
   }
-
-  #topic(name: string): LogTopic {
-    const topic = this.#topics.get(name);
-    if (topic === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
-    return topic;
-  }
-
-  #addTopic(topic: StoredTopic): void {
-    this.#topics.set(topic.name, { name: topic.name, id: asBuffer(topic.id), config: topic.config, partitions: [] });
-  }
-
-  #addPartitions(places: readonly PartitionPlace[]): void {
-    for (const place of [...places].sort((a, b) => a.partition - b.partition)) {
-      const topic = this.#topic(place.topic);
-      invariant(topic.partitions.length === place.partition, `${place.topic}-${place.partition} is out of turn`);
-      const partition = { ...place };
-      this.#partitions.set(place.id, partition);
-      this.#topics.set(topic.name, { ...topic, partitions: [...topic.partitions, partition] });
-    }
-  }
-}
-
-function startWorker(options: WorkerLogOptions, role: WorkerData["role"]): Worker {
-  const { directory, crashPointBeforeFsync } = options;
-  const workerData: WorkerData = { directory, role, crashPointBeforeFsync };
-  return new Worker(options.worker, { workerData, name: `log-${role}` });
-}
-
-function send(worker: Worker, message: ToWorker, transfer: ArrayBuffer[] = []): void {
-  worker.postMessage(message, transfer);
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function toError(failure: LogFailure): StreamError {
-  return new StreamError(failure.code, failure.message, { details: { ...failure.details } });
 }

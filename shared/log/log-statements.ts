@@ -1,0 +1,67 @@
+/** The SQL of the log's writer, prepared once. */
+import type { Database, Statement } from "better-sqlite3";
+import type { Offset, Timestamp } from "../ids.ts";
+import { BASE_OFFSET_SQL } from "./schema.ts";
+
+export type PartitionRow = {
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: number;
+  readonly log_start_offset: Offset;
+  readonly counted_end: Offset;
+  readonly counted_bytes: number;
+};
+export type HeadRow = {
+  readonly base: Offset;
+  readonly delta: number;
+  readonly bytes: number;
+  readonly max_timestamp: Timestamp;
+};
+
+export type LogStatements = ReturnType<typeof prepareStatements>;
+
+export function prepareStatements(database: Database) {
+  const sql = <Parameters extends unknown[], Row = unknown>(text: string): Statement<Parameters, Row> =>
+    database.prepare<Parameters, Row>(text);
+  const head = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, length(bytes) AS bytes, max_timestamp FROM batch`;
+  return {
+    begin: sql<[]>("BEGIN IMMEDIATE"),
+    savepoint: sql<[]>("SAVEPOINT call"),
+    release: sql<[]>("RELEASE call"),
+    rollbackTo: sql<[]>("ROLLBACK TO call"),
+    partitions: sql<[], PartitionRow>("SELECT * FROM partition"),
+    topics: sql<[], { name: string; id: Buffer; config: string }>("SELECT name, id, config FROM topic"),
+    topic: sql<[string]>("SELECT 1 FROM topic WHERE name = ?"),
+    createTopic: sql<[string, Uint8Array, string]>("INSERT INTO topic (name, id, config) VALUES (?, ?, ?)"),
+    alterTopic: sql<[string, string]>("UPDATE topic SET config = ? WHERE name = ?"),
+    deleteTopic: sql<[string]>("DELETE FROM topic WHERE name = ?"),
+    createPartition: sql<[string, number]>("INSERT INTO partition (topic, partition) VALUES (?, ?)"),
+    deletePartition: sql<[number]>("DELETE FROM partition WHERE id = ?"),
+    start: sql<[Offset, number]>("UPDATE partition SET log_start_offset = ? WHERE id = ?"),
+    count: sql<[Offset, number, number]>("UPDATE partition SET counted_end = ?, counted_bytes = ? WHERE id = ?"),
+    insert: sql<[bigint, number, Timestamp, Buffer]>(
+      "INSERT INTO batch (key, last_offset_delta, max_timestamp, bytes) VALUES (?, ?, ?, ?)",
+    ),
+    last: sql<[bigint, bigint], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`),
+    head: sql<[bigint, bigint, number], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?`),
+    sum: sql<[bigint, bigint], { bytes: number | null }>(
+      "SELECT SUM(length(bytes)) AS bytes FROM batch WHERE key >= ? AND key <= ?",
+    ),
+    sweep: sql<[bigint, bigint, number]>(
+      "DELETE FROM batch WHERE key IN (SELECT key FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)",
+    ),
+    doom: sql<[number]>("INSERT INTO doomed (partition_id) VALUES (?)"),
+    doomed: sql<[], { partition_id: number }>("SELECT partition_id FROM doomed LIMIT 1"),
+    undoom: sql<[number]>("DELETE FROM doomed WHERE partition_id = ?"),
+    producer: sql<[number, bigint], { state: string }>(
+      "SELECT state FROM producer WHERE partition_id = ? AND producer_id = ?",
+    ),
+    saveProducer: sql<[number, bigint, string, Timestamp]>(
+      "INSERT INTO producer (partition_id, producer_id, state, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
+    ),
+    deleteProducers: sql<[number]>("DELETE FROM producer WHERE partition_id = ?"),
+    nextProducerId: sql<[], { value: number }>(
+      "INSERT INTO meta (name, value) VALUES ('producer-id', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
+    ),
+  };
+}

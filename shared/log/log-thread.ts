@@ -1,0 +1,140 @@
+/**
+ * One worker thread of the log: sends commits and queries, matches answers to who waits for them.
+ */
+import { Worker } from "node:worker_threads";
+import type { CrashPoint } from "../crash-point.ts";
+import { StreamError, toStreamError } from "../errors.ts";
+import { unreachable } from "../invariant.ts";
+import type { Commit } from "./commit-gatherer.ts";
+import type { FromWorker, LogFailure, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
+
+export type LogThreadOptions = {
+  readonly directory: string;
+  /** The program's worker file, which calls `serveLog` with its extensions. */
+  readonly worker: URL;
+  /** Where a crash test ends the process just before a flush. */
+  readonly crashPointBeforeFsync: CrashPoint;
+};
+
+export type Opened = Extract<FromWorker, { type: "opened" }>;
+export type Committed = Extract<FromWorker, { type: "committed" }>;
+
+export type LogThreadListener = {
+  committed(message: Committed): void;
+  refused(id: number, error: StreamError): void;
+  swept(changed: Committed["changed"]): void;
+  damage(damage: { partitionId: number; from: number; to: number }): void;
+  fatal(error: StreamError): void;
+};
+
+type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
+
+export class LogThread {
+  readonly #worker: Worker;
+  readonly #listener: LogThreadListener;
+  readonly #queries = new Map<number, Waiting>();
+  #nextId = 1;
+
+  private constructor(worker: Worker, listener: LogThreadListener) {
+    this.#worker = worker;
+    this.#listener = listener;
+  }
+
+  /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
+  static async open(
+    options: LogThreadOptions,
+    role: WorkerData["role"],
+    listener: LogThreadListener,
+  ): Promise<{ thread: LogThread; opened: Opened }> {
+    const { directory, crashPointBeforeFsync } = options;
+    const workerData: WorkerData = { directory, role, crashPointBeforeFsync };
+    const worker = new Worker(options.worker, { workerData, name: `log-${role}` });
+    const thread = new LogThread(worker, listener);
+    return { thread, opened: await thread.#opened() };
+  }
+
+  /** Hands a commit over; `committed` or `refused` of the listener answers with its id. */
+  commit(commit: Commit): number {
+    const id = this.#nextId++;
+    const { operations, bytes, durability } = commit;
+    this.#send({ type: "commit", id, operations, bytes, durability }, [bytes]);
+    return id;
+  }
+
+  ask(query: LogQuery): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#queries.set(id, { resolve, reject });
+      this.#send({ type: "query", id, query });
+    });
+  }
+
+  failQueries(error: StreamError): void {
+    for (const { reject } of this.#queries.values()) reject(error);
+    this.#queries.clear();
+  }
+
+  async close(): Promise<void> {
+    const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
+    this.#send({ type: "close" });
+    await exited;
+  }
+
+  #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transfer);
+  }
+
+  #opened(): Promise<Opened> {
+    return new Promise((resolve, reject) => {
+      let isOpen = false;
+      this.#worker.once("message", (message: FromWorker) => {
+        if (message.type === "opened") {
+          isOpen = true;
+          this.#worker.on("message", (next: FromWorker) => this.#receive(next));
+          resolve(message);
+        } else if (message.type === "fatal") {
+          reject(toError(message.failure));
+          void this.#worker.terminate();
+        }
+      });
+      this.#worker.on("error", (error) => {
+        if (!isOpen) return reject(toStreamError(error));
+        this.#listener.fatal(new StreamError("LOG_IO", `the log's worker failed: ${String(error)}`, { cause: error }));
+      });
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case "committed":
+        return this.#listener.committed(message);
+      case "refused":
+        return this.#listener.refused(message.id, toError(message.failure));
+      case "answer":
+        return this.#takeQuery(message.id)?.resolve(message.value);
+      case "query-failed":
+        return this.#takeQuery(message.id)?.reject(toError(message.failure));
+      case "swept":
+        return this.#listener.swept(message.changed);
+      case "damage":
+        return this.#listener.damage(message);
+      case "fatal":
+        return this.#listener.fatal(toError(message.failure));
+      case "opened":
+      case "closed":
+        return;
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #takeQuery(id: number): Waiting | undefined {
+    const waiting = this.#queries.get(id);
+    this.#queries.delete(id);
+    return waiting;
+  }
+}
+
+function toError(failure: LogFailure): StreamError {
+  return new StreamError(failure.code, failure.message, { details: { ...failure.details } });
+}

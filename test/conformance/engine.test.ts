@@ -1,0 +1,242 @@
+/** What every implementation of the hub's Engine must do; the embedded one is the first. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { checkBatch, readBatchHeader, splitBatches, stampProducer } from "../../shared/batch/record-batch.ts";
+import { decodeRecords, encodeRecords } from "../../shared/batch/records.ts";
+import { systemClock } from "../../shared/clock.ts";
+import { silentLogger } from "../../shared/logger.ts";
+import { WorkerLog } from "../../shared/log/worker-log.ts";
+import { EmbeddedEngine } from "../../hub/engine/embedded.ts";
+import type { EmbeddedEngineOptions } from "../../hub/engine/embedded.ts";
+import type { Engine } from "../../hub/engine/engine.ts";
+import { tempDir } from "../support/temp-dir.ts";
+
+type OpenEngine = (t: TestContext, directory: string, options?: Partial<EmbeddedEngineOptions>) => Promise<Engine>;
+
+const openEmbedded: OpenEngine = async (t, directory, options = {}) => {
+  const log = await WorkerLog.open({
+    directory,
+    worker: new URL("../../hub/log-worker.ts", import.meta.url),
+    hasReaderThread: true,
+    commitIntervalMs: 0,
+    crashPointBeforeFsync: "hub-before-fsync",
+  });
+  const engine = new EmbeddedEngine({
+    log,
+    clock: systemClock,
+    logger: silentLogger(),
+    options: {
+      topicsMax: 3,
+      partitionsPerTopicMax: 100,
+      tailCacheBytesMax: 1_000_000,
+      retentionMs: undefined,
+      retentionBytes: undefined,
+      retentionCheckMs: 3_600_000,
+      ...options,
+    },
+  });
+  t.after(() => engine.close());
+  return engine;
+};
+
+const at = { topic: "events", partition: 0 };
+
+function batchOf(values: readonly string[], timestamp = 1000): Buffer {
+  return encodeRecords(values.map((value, i) => ({ timestamp: timestamp + i, key: null, value: Buffer.from(value) })));
+}
+
+async function append(engine: Engine, batch: Buffer, where = at) {
+  return engine.append({ ...where, batch, header: checkBatch(batch), durability: "fsync" });
+}
+
+async function values(engine: Engine, offset: number, bytesMax = 1_000_000): Promise<string[]> {
+  const { batches } = await engine.read({ ...at, offset, bytesMax, atLeastOne: true });
+  return batches.flatMap((each) =>
+    [...splitBatches(each)].flatMap((batch) =>
+      [...decodeRecords(batch)].map((record) => `${record.offset}:${String(record.value)}`),
+    ),
+  );
+}
+
+function engineSuite(name: string, open: OpenEngine): void {
+  const withTopic = async (t: TestContext, options: Partial<EmbeddedEngineOptions> = {}) => {
+    const directory = tempDir(t);
+    const engine = await open(t, directory, options);
+    await engine.createTopic({ name: "events", partitionCount: 2 });
+    return { engine, directory };
+  };
+
+  test(`${name}: batches are served as stored, with their offsets, from memory and from disk`, async (t) => {
+    const { engine, directory } = await withTopic(t);
+    assert.equal((await append(engine, batchOf(["a", "b"]))).baseOffset, 0);
+    assert.equal((await append(engine, batchOf(["c"]))).baseOffset, 2);
+    assert.deepEqual(await values(engine, 0), ["0:a", "1:b", "2:c"]);
+    assert.deepEqual(await values(engine, 2), ["2:c"]);
+    assert.deepEqual(await values(engine, 3), []);
+    assert.equal(engine.offsets(at).highWatermark, 3);
+    const { batches } = await engine.read({ ...at, offset: 0, bytesMax: 1, atLeastOne: true });
+    const fromMemory = Buffer.concat(batches);
+    await engine.close();
+
+    const again = await open(t, directory);
+    assert.deepEqual(await values(again, 0), ["0:a", "1:b", "2:c"]);
+    const fromDisk = Buffer.concat((await again.read({ ...at, offset: 0, bytesMax: 1, atLeastOne: true })).batches);
+    assert.deepEqual(fromDisk, fromMemory, "the same offset always gives the same bytes");
+  });
+
+  test(`${name}: reads respect the byte limit but never stall on a large batch when asked for at least one`, async (t) => {
+    const { engine } = await withTopic(t);
+    await append(engine, batchOf(["x".repeat(500)]));
+    await append(engine, batchOf(["y"]));
+    assert.deepEqual(await values(engine, 0, 10), [`0:${"x".repeat(500)}`]);
+    const none = await engine.read({ ...at, offset: 0, bytesMax: 10, atLeastOne: false });
+    assert.deepEqual([none.bytes, none.batches.length], [0, 0]);
+  });
+
+  test(`${name}: an offset outside the log is refused`, async (t) => {
+    const { engine } = await withTopic(t);
+    await append(engine, batchOf(["a", "b"]));
+    await append(engine, batchOf(["c"]));
+    assert.equal(await engine.deleteRecords(at, 2), 2);
+    for (const offset of [-1, 1, 4]) {
+      const read = async () => engine.read({ ...at, offset, bytesMax: 100, atLeastOne: true });
+      await assert.rejects(read, { code: "OFFSET_OUT_OF_RANGE" }, String(offset));
+    }
+    assert.deepEqual(await values(engine, 2), ["2:c"]);
+    await assert.rejects(engine.deleteRecords(at, 99), { code: "OFFSET_OUT_OF_RANGE" });
+  });
+
+  test(`${name}: a batch sent twice is stored once and answered with its first offset`, async (t) => {
+    const { engine } = await withTopic(t);
+    const produced = (): Buffer => {
+      const batch = batchOf(["a", "b"]);
+      stampProducer(batch, { producerId: 99n, producerEpoch: 1, baseSequence: 0 });
+      return batch;
+    };
+    await append(engine, produced());
+    const again = await append(engine, produced());
+    assert.deepEqual([again.duplicate, again.baseOffset, engine.offsets(at).highWatermark], [true, 0, 2]);
+    assert.deepEqual(await engine.producerPositions(99n), [{ ...at, producerEpoch: 1, lastSequence: 1 }]);
+    assert.deepEqual(await engine.producersOf(at), [{ producerId: 99n, producerEpoch: 1, lastSequence: 1 }]);
+  });
+
+  test(`${name}: a listener hears of an append when it can be read, once a commit`, async (t) => {
+    const { engine } = await withTopic(t);
+    const heard: string[] = [];
+    const stop = engine.onChange(({ topic, partition }) => {
+      const result = engine.read({ topic, partition, offset: 0, bytesMax: 1000, atLeastOne: true });
+      heard.push(`${topic}-${partition} ${result instanceof Promise ? "from disk" : result.highWatermark}`);
+    });
+    await Promise.all([append(engine, batchOf(["a"])), append(engine, batchOf(["b"]))]);
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(heard, ["events-0 2"]);
+    stop();
+  });
+
+  test(`${name}: topics have limits and names have rules`, async (t) => {
+    const { engine } = await withTopic(t);
+    for (const name of ["", ".", "..", "a/b", "ü", "x".repeat(250)]) {
+      await assert.rejects(engine.createTopic({ name, partitionCount: 1 }), { code: "INVALID_TOPIC" }, name);
+    }
+    await assert.rejects(engine.createTopic({ name: "events", partitionCount: 1 }), { code: "TOPIC_ALREADY_EXISTS" });
+    await assert.rejects(engine.createTopic({ name: "none", partitionCount: 0 }), { code: "INVALID_PARTITIONS" });
+    await assert.rejects(engine.createTopic({ name: "many", partitionCount: 101 }), { code: "INVALID_PARTITIONS" });
+    await engine.createTopic({ name: "second", partitionCount: 1 });
+    await engine.createTopic({ name: "third", partitionCount: 1 });
+    await assert.rejects(engine.createTopic({ name: "fourth", partitionCount: 1 }), { code: "POLICY_VIOLATION" });
+  });
+
+  test(`${name}: a deleted topic takes its records and committed offsets along`, async (t) => {
+    const { engine } = await withTopic(t);
+    await append(engine, batchOf(["a"]));
+    const committed = { ...at, offset: 1, leaderEpoch: 0, metadata: "", committedAt: 5 };
+    await engine.commitOffsets("readers", [committed]);
+    assert.deepEqual((await engine.loadCommittedOffsets()).get("readers"), [committed]);
+    await engine.deleteTopic("events");
+    assert.equal((await engine.loadCommittedOffsets()).get("readers"), undefined);
+    assert.throws(() => engine.offsets(at), { code: "UNKNOWN_TOPIC_OR_PARTITION" });
+    await engine.createTopic({ name: "events", partitionCount: 1 });
+    assert.deepEqual(await values(engine, 0), []);
+  });
+
+  test(`${name}: committed offsets and groups survive a restart, deleted ones do not`, async (t) => {
+    const { engine, directory } = await withTopic(t);
+    const offset = (partition: number, value: number) => ({
+      topic: "events",
+      partition,
+      offset: value,
+      leaderEpoch: 0,
+      metadata: "m",
+      committedAt: 1,
+    });
+    await engine.commitOffsets("kept", [offset(0, 5), offset(1, 6)]);
+    await engine.commitOffsets("kept", [offset(0, 7)]);
+    await engine.deleteOffsets("kept", [{ topic: "events", partition: 1 }]);
+    await engine.commitOffsets("gone", [offset(0, 1)]);
+    await engine.saveGroup("kept", Buffer.from("snapshot"));
+    await engine.saveGroup("gone", Buffer.from("x"));
+    await engine.saveGroup("gone", undefined);
+    await engine.close();
+
+    const again = await open(t, directory);
+    assert.deepEqual([...(await again.loadCommittedOffsets())], [["kept", [offset(0, 7)]]]);
+    const groups = await again.loadGroups();
+    assert.deepEqual(
+      groups.map(({ group, snapshot }) => `${group}=${Buffer.from(snapshot).toString()}`),
+      ["kept=snapshot"],
+    );
+  });
+
+  test(`${name}: producer ids are never given twice, not even over a restart`, async (t) => {
+    const { engine, directory } = await withTopic(t);
+    const first = await engine.newProducerId();
+    const second = await engine.newProducerId();
+    await engine.close();
+    const again = await open(t, directory);
+    const third = await again.newProducerId();
+    assert.equal(new Set([first, second, third]).size, 3);
+  });
+
+  test(`${name}: records past their age leave the topic by themselves`, async (t) => {
+    const { engine } = await withTopic(t, { retentionMs: 60_000, retentionCheckMs: 5 });
+    await append(engine, batchOf(["old"], Date.now() - 120_000));
+    await append(engine, batchOf(["new"], Date.now()));
+    while (engine.offsets(at).logStartOffset === 0) await once(timers(t), "tick");
+    assert.equal(engine.offsets(at).logStartOffset, 1);
+    assert.deepEqual(await values(engine, 1), ["1:new"]);
+  });
+
+  test(`${name}: look-ups by time`, async (t) => {
+    const { engine } = await withTopic(t);
+    await append(engine, batchOf(["a", "b"], 100));
+    await append(engine, batchOf(["c"], 200));
+    assert.deepEqual(await engine.offsetForTimestamp(at, 101), { offset: 1, timestamp: 101 });
+    assert.deepEqual(await engine.offsetForTimestamp(at, 150), { offset: 2, timestamp: 200 });
+    assert.equal(await engine.offsetForTimestamp(at, 201), undefined);
+    assert.deepEqual(await engine.maxTimestamp(at), { offset: 2, timestamp: 200 });
+  });
+
+  test(`${name}: a batch keeps its bytes but for offset and leader epoch`, async (t) => {
+    const { engine } = await withTopic(t);
+    const batch = batchOf(["a"]);
+    const before = Buffer.from(batch.subarray(16));
+    await append(engine, batchOf(["-"]));
+    await append(engine, batch);
+    const { batches } = await engine.read({ ...at, offset: 1, bytesMax: 1000, atLeastOne: true });
+    const stored = Buffer.concat(batches);
+    assert.deepEqual(stored.subarray(16), before);
+    assert.equal(readBatchHeader(stored).baseOffset, 1);
+  });
+}
+
+/** Ticks once, soon: for waiting on work that has no event of its own. */
+function timers(t: TestContext): EventTarget {
+  const target = new EventTarget();
+  const timer = setTimeout(() => target.dispatchEvent(new Event("tick")), 2);
+  t.after(() => clearTimeout(timer));
+  return target;
+}
+
+engineSuite("embedded engine", openEmbedded);
