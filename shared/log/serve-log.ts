@@ -29,7 +29,14 @@ import type {
 } from "./log-messages.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
-import { lockDirectory, makeDirectory, openForReading, openForWriting, setSynchronous } from "./open-database.ts";
+import {
+  PAGE_BYTES,
+  lockDirectory,
+  makeDirectory,
+  openForReading,
+  openForWriting,
+  setSynchronous,
+} from "./open-database.ts";
 import { LOG_FILE_NAME } from "./schema.ts";
 import { ensureLogId } from "./log-id.ts";
 
@@ -38,8 +45,8 @@ const CHECKPOINT_BYTES = 4 * 1024 * 1024;
 /** How long an `os` commit may wait for its flush. */
 const FLUSH_DELAY_MS = 500;
 const SWEEP_ROWS_MAX = 500;
-/** A commit costs at least a page for each partition it touches; close enough to know when to checkpoint. */
-const PAGE_BYTES = 4096;
+/** A commit rewrites a few pages for each partition it touches; close enough to know when to checkpoint. */
+const PAGES_PER_PARTITION = 4;
 
 export function serveLog(extensions: readonly LogExtension[]): void {
   const port = parentPort;
@@ -137,7 +144,7 @@ class WriterServer {
     }
     post(this.#port, { type: "committed", id, results, changed });
     if (durability === "os") this.#flushSoon();
-    this.#bytesSinceCheckpoint += message.bytes.byteLength + (changed.length + 1) * PAGE_BYTES;
+    this.#bytesSinceCheckpoint += message.bytes.byteLength + (changed.length + 1) * PAGES_PER_PARTITION * PAGE_BYTES;
     if (this.#bytesSinceCheckpoint >= CHECKPOINT_BYTES) this.#checkpoint();
     this.#sweepSoon();
   }
@@ -224,7 +231,7 @@ class WriterServer {
       hasSwept = this.#writer.sweep(SWEEP_ROWS_MAX);
     });
     if (!hasSwept) return;
-    this.#bytesSinceCheckpoint += PAGE_BYTES * SWEEP_ROWS_MAX * 0.1;
+    this.#bytesSinceCheckpoint += PAGE_BYTES * SWEEP_ROWS_MAX;
     post(this.#port, { type: "swept", changed });
     this.#sweepSoon();
   }
