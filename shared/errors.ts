@@ -49,7 +49,8 @@ export const errorTable = {
   LOG_NOT_DURABLE: {
     retriable: false,
     wire: 56,
-    meaning: "SQLite did not accept PRAGMA synchronous=FULL, without which an acknowledgement would be an empty promise.",
+    meaning:
+      "SQLite did not accept PRAGMA synchronous=FULL, without which an acknowledgement would be an empty promise.",
     hint: "Report this with the platform and the version of better-sqlite3; there is no safe setting to work around it.",
   },
   LOG_VERSION: {
@@ -138,6 +139,12 @@ export const errorTable = {
     meaning: "The replication factor is not allowed.",
     hint: "One hub keeps one replica: use 1 or -1.",
   },
+  INVALID_REPLICA_ASSIGNMENT: {
+    retriable: false,
+    wire: 39,
+    meaning: "The replica assignment is not possible.",
+    hint: "One hub is one broker with id 1: leave the assignment out.",
+  },
   INVALID_CONFIG: {
     retriable: false,
     wire: 40,
@@ -175,7 +182,12 @@ export const errorTable = {
     hint: "The topic was deleted, perhaps created again; the client refreshes its metadata by itself.",
   },
   // Consumer groups
-  INVALID_GROUP_ID: { retriable: false, wire: 24, meaning: "The group id is empty or too long.", hint: "Name the group." },
+  INVALID_GROUP_ID: {
+    retriable: false,
+    wire: 24,
+    meaning: "The group id is empty or too long.",
+    hint: "Name the group.",
+  },
   UNKNOWN_MEMBER_ID: {
     retriable: false,
     wire: 25,
@@ -288,12 +300,24 @@ export const errorTable = {
     meaning: "The hub does not answer.",
     hint: "The agent keeps the data and tries again; check the address, the network and that the hub runs.",
   },
-  TIMEOUT: { retriable: true, wire: 7, meaning: "No answer in time.", hint: "Try again; look at the load of the peer." },
+  TIMEOUT: {
+    retriable: true,
+    wire: 7,
+    meaning: "No answer in time.",
+    hint: "Try again; look at the load of the peer.",
+  },
   OVERLOADED: {
     retriable: true,
     wire: 89,
     meaning: "A queue is at its maximum.",
     hint: "Send slower; the message names the queue.",
+  },
+  // HTTP
+  NOT_FOUND: {
+    retriable: false,
+    wire: 42,
+    meaning: "There is nothing at this address.",
+    hint: "`/` lists what is served; check path and method.",
   },
   // MQTT
   MQTT_LIMIT: {

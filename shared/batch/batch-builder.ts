@@ -13,7 +13,7 @@ import { varintBytes, writeVarint } from "./varint.ts";
 
 /** Records that are not yet a batch: what `BatchBuilder.take` hands over. Offsets and timestamps are deltas. */
 export type OpenBatch = {
-  /** The records are the first `bytes` of it. May be transferred to another thread. */
+  /** The records are the first `bytes` of it. The builder's own memory: valid until its next `append`. */
   readonly buffer: ArrayBuffer;
   readonly bytes: number;
   readonly recordCount: number;
@@ -25,6 +25,8 @@ export type OpenBatch = {
 export type EncodedHeaders = { readonly bytes: Uint8Array };
 
 const NULL_LENGTH = -1;
+/** A builder that is filled to less than this part of its memory takes less. */
+const SHRINK_BELOW = 16;
 /** attributes + three varints of up to 10, 5 and 5 bytes + length. */
 const RECORD_OVERHEAD_BYTES_MAX = 32;
 
@@ -116,7 +118,10 @@ export class BatchBuilder {
     this.#recordCount++;
   }
 
-  /** Hands the records over and starts anew. The builder must not be empty. */
+  /**
+   * Hands the records over and starts anew in the same memory, so that a busy builder allocates nothing: the caller
+   * copies them before the next `append`. The builder must not be empty.
+   */
   take(): OpenBatch {
     const open: OpenBatch = {
       buffer: this.#target.buffer,
@@ -125,9 +130,10 @@ export class BatchBuilder {
       baseTimestamp: this.#baseTimestamp,
       maxTimestamp: this.#maxTimestamp,
     };
-    // The next batch will likely be as large as this one: starting there saves the growing, within reason.
-    const likely = Math.max(this.#initialBytes, Math.min(this.#at + (this.#at >> 2), 1024 * 1024));
-    this.#target = new Uint8Array(new ArrayBuffer(likely));
+    // What a burst has made large is given back once it is hardly used.
+    if (this.#target.length > this.#initialBytes && this.#at < this.#target.length / SHRINK_BELOW) {
+      this.#target = new Uint8Array(new ArrayBuffer(this.#initialBytes));
+    }
     this.#at = 0;
     this.#recordCount = 0;
     return open;

@@ -204,7 +204,7 @@ export function frameBatch(fields: BatchFields, payload: Uint8Array): Buffer {
 
 /** The batches in `source`, which holds whole batches one after another, as a log read returns them. */
 export function* splitBatches(source: Buffer): Generator<Buffer> {
-  for (let at = 0; at < source.length; ) {
+  for (let at = 0; at < source.length;) {
     const bytes = batchBytesAt(source, at);
     if (bytes === undefined || bytes < BATCH_HEADER_BYTES || at + bytes > source.length) {
       throw new StreamError("CORRUPT_RECORD", `a batch is cut at ${at} of ${source.length} bytes`);

@@ -21,7 +21,9 @@ type QueuedBatch = { readonly partitionId: number; readonly batch: Buffer; reado
 /** One commit on its way, and who waits for it. */
 export type Commit = {
   readonly operations: readonly CommitOperation[];
+  /** What the operations' stretches point into; the rest of it means nothing. */
   readonly bytes: ArrayBuffer;
+  readonly bytesUsed: number;
   readonly durability: Durability;
   /** One result for each operation. */
   settle(results: readonly OperationResult[]): void;
@@ -57,7 +59,8 @@ export class CommitGatherer {
     for (const source of this.#sources) source.take()?.failed(error);
   }
 
-  take(): Commit | undefined {
+  /** `spare`: memory of an earlier commit, used again if it is large enough. */
+  take(spare: ArrayBuffer | undefined): Commit | undefined {
     const packer = new Packer();
     for (const source of this.#sources) {
       const part = source.take();
@@ -70,8 +73,13 @@ export class CommitGatherer {
       else packer.addOperation(queued);
     }
     this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken);
-    return packer.isEmpty ? undefined : packer.pack();
+    return packer.isEmpty ? undefined : packer.pack(spare);
   }
+}
+
+/** The next power of two, so that commits of similar sizes can use one another's memory. */
+function roomFor(bytes: number): number {
+  return bytes === 0 ? 0 : 2 ** Math.ceil(Math.log2(bytes));
 }
 
 type Settler = {
@@ -120,8 +128,9 @@ class Packer {
     this.#settlers.push(single(requester));
   }
 
-  pack(): Commit {
-    const bytes = new ArrayBuffer(this.bytes);
+  pack(spare: ArrayBuffer | undefined): Commit {
+    const isEnough = spare !== undefined && spare.byteLength >= this.bytes;
+    const bytes = isEnough ? spare : new ArrayBuffer(roomFor(this.bytes));
     const target = new Uint8Array(bytes);
     let at = 0;
     for (const piece of this.#pieces) {
@@ -132,6 +141,7 @@ class Packer {
     return {
       operations: this.#operations,
       bytes,
+      bytesUsed: this.bytes,
       durability: this.#durability,
       settle: (results) => {
         let from = 0;

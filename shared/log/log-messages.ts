@@ -89,6 +89,7 @@ export type ToWorker =
       readonly id: number;
       readonly operations: readonly CommitOperation[];
       readonly bytes: ArrayBuffer;
+      readonly bytesUsed: number;
       readonly durability: Durability;
     }
   | { readonly type: "query"; readonly id: number; readonly query: LogQuery }
@@ -106,8 +107,10 @@ export type FromWorker =
       readonly id: number;
       readonly results: readonly OperationResult[];
       readonly changed: readonly PartitionPlace[];
+      /** The commit's memory, for the next one. */
+      readonly spare: ArrayBuffer;
     }
-  | { readonly type: "refused"; readonly id: number; readonly failure: LogFailure }
+  | { readonly type: "refused"; readonly id: number; readonly failure: LogFailure; readonly spare: ArrayBuffer }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "query-failed"; readonly id: number; readonly failure: LogFailure }
   /** Batches swept after a trim: only sizes change. */

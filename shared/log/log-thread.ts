@@ -21,7 +21,7 @@ export type Committed = Extract<FromWorker, { type: "committed" }>;
 
 export type LogThreadListener = {
   committed(message: Committed): void;
-  refused(id: number, error: StreamError): void;
+  refused(refusal: { id: number; error: StreamError; spare: ArrayBuffer }): void;
   swept(changed: Committed["changed"]): void;
   damage(damage: { partitionId: number; from: number; to: number }): void;
   fatal(error: StreamError): void;
@@ -56,8 +56,8 @@ export class LogThread {
   /** Hands a commit over; `committed` or `refused` of the listener answers with its id. */
   commit(commit: Commit): number {
     const id = this.#nextId++;
-    const { operations, bytes, durability } = commit;
-    this.#send({ type: "commit", id, operations, bytes, durability }, [bytes]);
+    const { operations, bytes, bytesUsed, durability } = commit;
+    this.#send({ type: "commit", id, operations, bytes, bytesUsed, durability }, [bytes]);
     return id;
   }
 
@@ -109,7 +109,7 @@ export class LogThread {
       case "committed":
         return this.#listener.committed(message);
       case "refused":
-        return this.#listener.refused(message.id, toError(message.failure));
+        return this.#listener.refused({ id: message.id, error: toError(message.failure), spare: message.spare });
       case "answer":
         return this.#takeQuery(message.id)?.resolve(message.value);
       case "query-failed":

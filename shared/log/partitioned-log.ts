@@ -47,6 +47,7 @@ export type ExtensionCall = { readonly extension: string; readonly method: strin
  * calls `take` when it is free; what it returns is committed as one unit with all else that is waiting.
  */
 export interface CommitSource {
+  /** The records of the part are copied before anything else of the source is called. */
   take(): CommitPart | undefined;
 }
 

@@ -130,21 +130,21 @@ class WriterServer {
   }
 
   #commit(message: Extract<ToWorker, { type: "commit" }>): void {
-    const { id, operations, durability } = message;
+    const { id, operations, bytes: spare, durability } = message;
     if (this.#isFatal) {
       const failure = { code: "LOG_IO", message: "the disk failed before" } as const;
-      return post(this.#port, { type: "refused", id, failure });
+      return post(this.#port, { type: "refused", id, failure, spare });
     }
     const results: OperationResult[] = [];
     let changed: PartitionPlace[];
     try {
       changed = this.#transaction(durability, () => this.#apply(operations, Buffer.from(message.bytes), results));
     } catch (error) {
-      return this.#refuse(id, error);
+      return this.#refuse(message, error);
     }
-    post(this.#port, { type: "committed", id, results, changed });
+    post(this.#port, { type: "committed", id, results, changed, spare });
     if (durability === "os") this.#flushSoon();
-    this.#bytesSinceCheckpoint += message.bytes.byteLength + (changed.length + 1) * PAGES_PER_PARTITION * PAGE_BYTES;
+    this.#bytesSinceCheckpoint += message.bytesUsed + (changed.length + 1) * PAGES_PER_PARTITION * PAGE_BYTES;
     if (this.#bytesSinceCheckpoint >= CHECKPOINT_BYTES) this.#checkpoint();
     this.#sweepSoon();
   }
@@ -185,9 +185,9 @@ class WriterServer {
     this.#synchronous = durability;
   }
 
-  #refuse(id: number, error: unknown): void {
+  #refuse({ id, bytes: spare }: Extract<ToWorker, { type: "commit" }>, error: unknown): void {
     const failure = sqliteError(error);
-    post(this.#port, { type: "refused", id, failure: toFailure(failure) });
+    post(this.#port, { type: "refused", id, failure: toFailure(failure), spare });
     if (failure.code !== "LOG_FULL") this.#fail(failure);
   }
 
@@ -301,16 +301,15 @@ function damageTo(port: MessagePort) {
 }
 
 function post(port: MessagePort, message: FromWorker): void {
-  port.postMessage(message, message.type === "answer" ? ownBytes(message.value) : []);
+  port.postMessage(message, memoryOf(message));
 }
 
-/** The memory of a read's answer crosses without a copy when the answer alone uses it. */
-function ownBytes(value: unknown): ArrayBuffer[] {
-  if (!Buffer.isBuffer(value)) return [];
-  const memory = value.buffer;
-  return memory instanceof ArrayBuffer && memory.byteLength === value.byteLength && value.byteLength > 0
-    ? [memory]
-    : [];
+/** Memory that crosses without a copy: a commit's goes back, a read's answer goes if the answer alone uses it. */
+function memoryOf(message: FromWorker): ArrayBuffer[] {
+  if (message.type === "committed" || message.type === "refused") return [message.spare];
+  if (message.type !== "answer" || !Buffer.isBuffer(message.value)) return [];
+  const { buffer, byteLength } = message.value;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
 }
 
 /** SQLite's errors in our terms. */

@@ -50,6 +50,8 @@ export class WorkerLog implements PartitionedLog {
   #id = "";
   #writer!: LogThread;
   #reader: LogThread | undefined;
+  /** Memory of the last commit, for the next one: the worker sends it back. */
+  #spare: ArrayBuffer | undefined;
   #inFlight: { readonly id: number; readonly commit: Commit } | undefined;
   /** Something was asked for since the last commit was taken. */
   #isRequested = false;
@@ -242,7 +244,7 @@ export class WorkerLog implements PartitionedLog {
   #listener(): LogThreadListener {
     return {
       committed: (message) => this.#committed(message),
-      refused: (id, error) => this.#refused(id, error),
+      refused: (refusal) => this.#refused(refusal),
       swept: (changed) => this.#map.move(changed),
       damage: ({ partitionId, from, to }) => {
         const partition = this.#map.byId(partitionId);
@@ -253,6 +255,7 @@ export class WorkerLog implements PartitionedLog {
   }
 
   #committed(message: Committed): void {
+    this.#spare = message.spare;
     const commit = this.#takeInFlight(message.id);
     const changed = this.#map.move(message.changed);
     // Work that was gathered meanwhile goes out before the answers, so that the disk does not wait for their handlers.
@@ -262,7 +265,8 @@ export class WorkerLog implements PartitionedLog {
     this.#checkIdle();
   }
 
-  #refused(id: number, error: StreamError): void {
+  #refused({ id, error, spare }: { id: number; error: StreamError; spare: ArrayBuffer }): void {
+    this.#spare = spare;
     const commit = this.#takeInFlight(id);
     this.#commitNext();
     commit.fail(error);
@@ -311,7 +315,7 @@ export class WorkerLog implements PartitionedLog {
       return;
     }
     this.#isRequested = false;
-    const commit = this.#gatherer.take();
+    const commit = this.#gatherer.take(this.#spare);
     if (commit === undefined) return;
     this.#isRequested = this.#gatherer.hasWork;
     this.#commitDueAtMs = performance.now() + this.#options.commitIntervalMs;

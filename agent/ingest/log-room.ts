@@ -1,0 +1,131 @@
+/**
+ * Keeps the log under its byte cap: asks overflow.ts what to do, has the log trim what must go, and counts what was lost.
+ *
+ * One round of trimming at a time. Sizes fall only when the log has swept the trimmed batches, shortly after the trim
+ * itself; so the next round begins when they have fallen, or TRIM_VISIBLE_MS later, never before.
+ */
+import type { Clock } from "../../shared/clock.ts";
+import type { StreamError } from "../../shared/errors.ts";
+import { toStreamError } from "../../shared/errors.ts";
+import type { Offset } from "../../shared/ids.ts";
+import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
+import type { LossCounts } from "./loss-counts.ts";
+import type { StoredPartition, Trim } from "./overflow.ts";
+import { decideOverflow } from "./overflow.ts";
+import type { TopicPolicy } from "./route.ts";
+
+/** Trimming that has not shown in the sizes by then is taken to have freed nothing. */
+const TRIM_VISIBLE_MS = 1000;
+/** The share of what a round set out to free that must be seen before the next. */
+const TRIM_VISIBLE_SHARE = 0.5;
+
+export type LogRoomOptions = {
+  readonly log: PartitionedLog;
+  readonly clock: Clock;
+  readonly capBytes: number;
+  readonly losses: LossCounts;
+  readonly policyOf: (topic: string) => TopicPolicy;
+  /** The first record that the hub has not confirmed: what was delivered before is no loss. */
+  readonly pendingFrom: (partition: LogPartition) => Offset;
+  readonly onTrimFailed: (error: StreamError) => void;
+};
+
+/** Partitions as they were when their trimming was ordered. */
+type TrimRound = {
+  readonly trims: readonly {
+    readonly partition: LogPartition;
+    readonly freedBytes: number;
+    readonly before: LogPartition;
+  }[];
+  readonly deadlineMs: number;
+};
+
+export class LogRoom {
+  readonly #options: LogRoomOptions;
+  #admittedPriorityMin = -Infinity;
+  #round: TrimRound | undefined;
+  #trimsOnTheirWay = 0;
+
+  constructor(options: LogRoomOptions) {
+    this.#options = options;
+  }
+
+  /** Messages of a lower priority are turned away. -Infinity while there is room. */
+  get admittedPriorityMin(): number {
+    return this.#admittedPriorityMin;
+  }
+
+  get usedBytes(): number {
+    let used = 0;
+    for (const topic of this.#options.log.topics.values()) {
+      for (const partition of topic.partitions) used += partition.bytes;
+    }
+    return used;
+  }
+
+  /** Looks again. `incoming`: what is about to be stored; its bytes count as used. */
+  consider(incoming: { readonly bytes: number; readonly priority: number }): void {
+    const usedBytes = this.usedBytes + incoming.bytes;
+    const { trims, admittedPriorityMin } = decideOverflow<LogPartition>({
+      capBytes: this.#options.capBytes,
+      usedBytes,
+      incomingPriority: incoming.priority,
+      partitions: this.#stored(),
+    });
+    this.#admittedPriorityMin = admittedPriorityMin;
+    if (trims.length === 0 || this.#isTrimming()) return;
+    this.#round = {
+      trims: trims.map(({ partition, bytes }) => ({ partition, freedBytes: bytes, before: { ...partition } })),
+      deadlineMs: this.#options.clock.monotonicMs() + TRIM_VISIBLE_MS,
+    };
+    for (const trim of trims) this.#trim(trim);
+  }
+
+  #isTrimming(): boolean {
+    if (this.#trimsOnTheirWay > 0) return true;
+    const round = this.#round;
+    if (round === undefined || this.#options.clock.monotonicMs() >= round.deadlineMs) return false;
+    return !isVisible(round);
+  }
+
+  #stored(): StoredPartition<LogPartition>[] {
+    const stored: StoredPartition<LogPartition>[] = [];
+    for (const topic of this.#options.log.topics.values()) {
+      const { overflow: policy, priority } = this.#options.policyOf(topic.name);
+      for (const partition of topic.partitions) {
+        const { bytes, logStartOffset, logEndOffset } = partition;
+        stored.push({ partition, bytes, logStartOffset, logEndOffset, policy, priority });
+      }
+    }
+    return stored;
+  }
+
+  #trim({ partition, before }: Trim<LogPartition>): void {
+    const { log, pendingFrom, losses, onTrimFailed } = this.#options;
+    const from = partition.logStartOffset;
+    this.#trimsOnTheirWay++;
+    void log.trim(partition, before).then(
+      () => {
+        this.#trimsOnTheirWay--;
+        losses.add(partition.topic, "overflow", before - Math.max(from, pendingFrom(partition)));
+      },
+      (error: unknown) => {
+        this.#trimsOnTheirWay--;
+        onTrimFailed(toStreamError(error));
+      },
+    );
+  }
+}
+
+/** Whether the sizes have fallen, allowing for what was appended meanwhile. */
+function isVisible({ trims }: TrimRound): boolean {
+  let expectedBytes = 0;
+  let fallenBytes = 0;
+  for (const { partition, freedBytes, before } of trims) {
+    const bytesPerRecord = before.bytes / (before.logEndOffset - before.logStartOffset);
+    const appendedBytes = (partition.logEndOffset - before.logEndOffset) * bytesPerRecord;
+    expectedBytes += freedBytes;
+    fallenBytes += before.bytes + appendedBytes - partition.bytes;
+  }
+  return fallenBytes >= expectedBytes * TRIM_VISIBLE_SHARE;
+}

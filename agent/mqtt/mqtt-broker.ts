@@ -1,0 +1,343 @@
+/**
+ * aedes with the agent's rules: who may connect, what may be subscribed and published, and the way of every message to
+ * the sink, which is before aedes acknowledges it and before it publishes it to its own subscribers. Where the sink
+ * fails there is no acknowledgement: the connection is closed, and the client sends again.
+ *
+ * A crash between PUBACK and the queueing for local persistent sessions costs such a session its copy at QoS 1 (aedes
+ * acknowledges first); the record itself is in the log.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { Aedes } from "aedes";
+import type { AuthenticateError, Client } from "aedes";
+import type { Logger } from "../../shared/logger.ts";
+import { judgeConnect, judgeSubscription, judgeTopicName } from "./admission.ts";
+import type { ConnectRequest } from "./admission.ts";
+import { judgeConnectionError, limitError } from "./broker-errors.ts";
+import { IncomingWindow } from "./incoming-window.ts";
+import type { IncomingPackets } from "./incoming-window.ts";
+import type { LimitLog } from "./limit-log.ts";
+import { isLoopback } from "./limits.ts";
+import type { LimitName, MqttLimits } from "./limits.ts";
+import { SessionPersistence } from "./persistence.ts";
+import type { PublishSink } from "./publish-sink.ts";
+import type { SessionLog } from "./session-database.ts";
+import type { WillPacket } from "./session-packets.ts";
+
+/** Whether the user may connect. Absent: everybody may. */
+export type Authenticate = (credentials: {
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly password: Buffer | undefined;
+}) => boolean | Promise<boolean>;
+
+export type MqttBrokerOptions = {
+  readonly authenticate?: Authenticate | undefined;
+  /** Who may subscribe to `#`, `+/…` and `$SYS`; loopback by default. */
+  readonly wideSubscriptions?: "loopback" | "everybody" | "nobody" | undefined;
+  readonly limits: MqttLimits;
+  readonly log: SessionLog;
+  readonly sink: PublishSink;
+  readonly incoming: IncomingPackets;
+  readonly logger: Logger;
+};
+
+type Connection = {
+  readonly address: string;
+  readonly isLoopback: boolean;
+  /** Topic filters that were granted. */
+  readonly subscriptions: Set<string>;
+  client: BrokerClient | undefined;
+  username: string | undefined;
+  identifierRefusal: LimitName | undefined;
+  /** aedes reports each message it had under way when a connection fails; the first report has the reason. */
+  hasFailed: boolean;
+};
+/** What aedes 1.2.0 has and its types leave out. */
+type BrokerClient = Client & { pause(): void };
+
+type PublishedPacket = {
+  readonly topic: string;
+  readonly payload: Buffer | string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly dup?: boolean;
+  readonly messageId?: number | undefined;
+  /** Of a will. */
+  readonly clientId?: string;
+};
+type Done = (error?: Error | null) => void;
+
+const RETURN_CODE_NOT_AUTHORIZED = 5;
+/** aedes goes on in later turns of the event loop: after a PUBLISH to its subscribers, then to PUBREC. */
+const TURNS_AFTER_ANSWER = 3;
+
+export class MqttBroker {
+  readonly #options: MqttBrokerOptions;
+  readonly #limits: MqttLimits;
+  readonly #logger: Logger;
+  readonly #limitLog: LimitLog;
+  readonly #window: IncomingWindow;
+  readonly #persistence: SessionPersistence;
+  readonly #aedes: Aedes;
+  readonly #connections = new Map<Duplex, Connection>();
+  /** Messages the sink has not answered. */
+  #pending = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: MqttBrokerOptions, limitLog: LimitLog) {
+    const { limits, log, logger, incoming } = options;
+    this.#options = options;
+    this.#limits = limits;
+    this.#logger = logger;
+    this.#limitLog = limitLog;
+    this.#window = new IncomingWindow(incoming, limits.incomingPacketsMax, limitLog);
+    this.#persistence = new SessionPersistence({ log, window: this.#window, limits, limitLog, logger });
+    this.#aedes = this.#createAedes();
+  }
+
+  /** Publishes the wills of clients that were connected when the last run was killed. */
+  async start(): Promise<void> {
+    await this.#aedes.listen();
+    await this.#publishLeftWills();
+  }
+
+  stats() {
+    return this.#persistence.stats();
+  }
+
+  /** Adds `elapsedMs` to the time offline of the sessions without a connection. */
+  ageSessions(elapsedMs: number): Promise<void> {
+    return this.#persistence.age(elapsedMs);
+  }
+
+  /** Serves the connection until it ends. */
+  serve(stream: Duplex, address: string, request?: IncomingMessage): void {
+    const connection: Connection = {
+      address,
+      isLoopback: isLoopback(address),
+      subscriptions: new Set(),
+      client: undefined,
+      username: undefined,
+      identifierRefusal: undefined,
+      hasFailed: false,
+    };
+    this.#connections.set(stream, connection);
+    stream.once("close", () => this.#connections.delete(stream));
+    connection.client = this.#aedes.handle(stream, request) as BrokerClient;
+  }
+
+  /** Reads nothing more from any connection. */
+  pause(): void {
+    for (const { client } of this.#connections.values()) client?.pause();
+  }
+
+  /** Resolves when the sink has answered everything and what follows from the answers is written. */
+  async settle(): Promise<void> {
+    do {
+      if (this.#pending > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve));
+      await this.#persistence.idle();
+      for (let turn = 0; turn < TURNS_AFTER_ANSWER; turn++) await new Promise(setImmediate);
+    } while (this.#pending > 0);
+    await this.#persistence.idle();
+  }
+
+  /** Ends our side of every connection; resolves when the other sides have ended too. */
+  async endConnections(): Promise<void> {
+    await Promise.all([...this.#connections.keys()].map(endStream));
+  }
+
+  /** Ends what is left and publishes the wills. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.#aedes.close(resolve));
+  }
+
+  #createAedes(): Aedes {
+    const limits = this.#limits;
+    const aedes = new Aedes({
+      persistence: this.#persistence,
+      connectTimeout: limits.connectTimeoutMs,
+      drainTimeout: limits.drainTimeoutMs,
+      maxTopicLevels: limits.topicLevelsMax,
+      maxClientsIdLength: limits.clientIdBytesMax,
+      queueLimit: limits.packetsBeforeConnackMax,
+      // Judged by the window, before the message is stored; aedes would refuse it afterwards.
+      maxInflightInbound: 0,
+      preConnect: (client, packet, done) => {
+        const refusal = this.#judgeConnect(client, packet);
+        done(refusal ?? null, refusal === undefined);
+      },
+      authenticate: (client, username, password, done) => this.#authenticate(client, { username, password }, done),
+      authorizePublish: this.#authorizePublish,
+      authorizeSubscribe: (client, subscription, done) => {
+        done(null, this.#grantSubscription(client, subscription) ? subscription : null);
+      },
+    });
+    aedes.on("unsubscribe", (topics, client) => {
+      const granted = this.#connections.get(client.conn)?.subscriptions;
+      for (const topic of topics) granted?.delete(topic);
+    });
+    aedes.on("clientError", (client, error) => this.#connectionFailed(client, error));
+    aedes.on("connectionError", (client, error) => this.#connectionFailed(client, error));
+    (aedes as NodeJS.EventEmitter).on("error", (error: Error) => {
+      this.#logger.error({ err: error }, "MQTT broker failed");
+    });
+    return aedes;
+  }
+
+  // Connections
+
+  /** The error with which the connection is closed without CONNACK, if it is. */
+  #judgeConnect(client: Client, packet: ConnectRequest): Error | undefined {
+    const connection = this.#connections.get(client.conn);
+    if (connection === undefined) return limitError("malformedPacket");
+    const refusal = judgeConnect(packet, this.#limits, connection.isLoopback);
+    if (refusal === undefined) return undefined;
+    if (refusal.returnCode === undefined) return limitError(refusal.limit);
+    // Only a failed authentication makes aedes send a CONNACK of our choice.
+    connection.identifierRefusal = refusal.limit;
+    return undefined;
+  }
+
+  #authenticate(
+    client: Client,
+    { username, password }: { username: string | undefined; password: Buffer | undefined },
+    done: (error: AuthenticateError | null, isAllowed: boolean | null) => void,
+  ): void {
+    const refuse = (limit: LimitName, returnCode: number): void => {
+      done(limitError(limit, returnCode) as AuthenticateError, null);
+    };
+    const connection = this.#connections.get(client.conn);
+    if (connection === undefined) return refuse("credentials", RETURN_CODE_NOT_AUTHORIZED);
+    if (connection.identifierRefusal !== undefined) return refuse(connection.identifierRefusal, 2);
+    connection.username = username;
+    const { authenticate } = this.#options;
+    if (authenticate === undefined) return done(null, true);
+    Promise.resolve()
+      .then(() => authenticate({ clientId: client.id, username, password }))
+      .then((isAllowed) => {
+        if (isAllowed && this.#mayTakeOver(client.id, username)) done(null, true);
+        else refuse("credentials", RETURN_CODE_NOT_AUTHORIZED);
+      })
+      .catch((error: unknown) => {
+        this.#logger.error({ err: error, clientId: client.id }, "MQTT authentication failed to decide");
+        refuse("credentials", RETURN_CODE_NOT_AUTHORIZED);
+      });
+  }
+
+  #mayTakeOver(clientId: string, username: string | undefined): boolean {
+    for (const { client, username: owner } of this.#connections.values()) {
+      if (client?.id === clientId && client.connected && owner !== username) return false;
+    }
+    return true;
+  }
+
+  #grantSubscription(client: Client, subscription: { readonly topic: string }): boolean {
+    const connection = this.#connections.get(client.conn);
+    if (connection === undefined) return false;
+    const { topic } = subscription;
+    const { subscriptions } = connection;
+    const { wideSubscriptions = "loopback" } = this.#options;
+    const isWideAllowed =
+      wideSubscriptions === "everybody" || (wideSubscriptions === "loopback" && connection.isLoopback);
+    const count = subscriptions.size - (subscriptions.has(topic) ? 1 : 0);
+    const limit = judgeSubscription({ topic, count, isWideAllowed }, this.#limits);
+    if (limit === undefined) {
+      subscriptions.add(topic);
+      return true;
+    }
+    this.#limitLog.reached(limit, { clientId: client.id, address: connection.address });
+    this.#persistence.refuse(subscription);
+    return false;
+  }
+
+  #connectionFailed(client: Client, error: Error): void {
+    const connection = this.#connections.get(client.conn);
+    if (connection === undefined || connection.hasFailed) return;
+    connection.hasFailed = true;
+    const end = judgeConnectionError(error);
+    const clientId = client.id ?? "";
+    const { address } = connection;
+    if (end.type === "limit") this.#limitLog.reached(end.limit, { clientId, address, cause: error.message });
+    else if (end.type === "refused") this.#logger.debug({ code: end.code, clientId }, "MQTT message not accepted");
+  }
+
+  // Messages
+
+  /** aedes asks this for every PUBLISH and every will, before anything else happens to them. */
+  readonly #authorizePublish = (client: Client | null, packet: PublishedPacket, done: Done): void => {
+    const limit = judgeTopicName(packet.topic, this.#limits);
+    if (limit !== undefined) return done(limitError(limit));
+    if (packet.qos === 2 && packet.messageId !== undefined && client !== null) {
+      return this.#publishQosTwo(client, packet, done);
+    }
+    this.#toSink(client === null ? (packet.clientId ?? "") : client.id, packet, done);
+  };
+
+  #publishQosTwo(client: Client, packet: PublishedPacket, done: Done): void {
+    const messageId = packet.messageId!;
+    const admission = this.#window.admit(client, client.id, messageId);
+    if (admission === "full") return done(limitError("incomingPacketsMax"));
+    if (admission !== "admitted") {
+      admission.then(() => this.#publishQosTwo(client, packet, done), done);
+      return;
+    }
+    this.#toSink(client.id, packet, (error) => {
+      this.#window.settled(client.id, messageId, error == null);
+      done(error);
+    });
+  }
+
+  #toSink(clientId: string, packet: PublishedPacket, done: Done): void {
+    this.#pending++;
+    this.#options.sink.publish(
+      {
+        clientId,
+        topic: packet.topic,
+        payload: packet.payload as Buffer,
+        qos: packet.qos,
+        retain: packet.retain,
+        dup: packet.dup === true,
+        messageId: packet.messageId,
+      },
+      (error) => {
+        this.#pending--;
+        done(error);
+        if (this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle();
+      },
+    );
+  }
+
+  /** MQTT 3.1.1, section 3.1.2.5: a server that failed may publish the wills when it is back. */
+  async #publishLeftWills(): Promise<void> {
+    for await (const will of this.#persistence.streamWill({})) {
+      const { clientId = "", topic, payload, qos = 0, retain = false } = will as WillPacket;
+      const packet = { cmd: "publish" as const, topic, payload, qos, retain, dup: false };
+      try {
+        await called((done) => this.#toSink(clientId, packet, done));
+        await called((done) => this.#aedes.publish(packet, done));
+        await this.#persistence.delWill({ id: clientId });
+      } catch (error) {
+        // It stays stored: aedes tries again every few minutes, and so does the next start.
+        this.#logger.warn({ err: error, clientId }, "will of the last run not published");
+      }
+    }
+  }
+}
+
+function called(work: (done: Done) => void): Promise<void> {
+  return new Promise((resolve, reject) => work((error) => (error == null ? resolve() : reject(error))));
+}
+
+/**
+ * Ends our side and reads on to the end of the other: closing with bytes unread would make a reset of it, which can
+ * overtake the last acknowledgements.
+ */
+function endStream(stream: Duplex): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  stream.once("close", resolve);
+  stream.removeAllListeners("readable");
+  stream.end();
+  stream.resume();
+  return promise;
+}

@@ -1,0 +1,26 @@
+/** A group as administrators see it (ListGroups, DescribeGroups, the dashboard). */
+import type { GroupState } from "./group-state.ts";
+import type { DescribedGroup, GroupListing } from "./groups.ts";
+import { metadataFor, noBytes } from "./parked-requests.ts";
+
+export function listGroup(group: string, state: GroupState): GroupListing {
+  return { group, protocolType: state.protocolType ?? "", state: state.phase };
+}
+
+/** Between two generations there is no assignment to show. */
+export function describeGroup(group: string, state: GroupState): DescribedGroup {
+  const isStable = state.phase === "Stable";
+  const members = [...state.members.values()].map((member) => ({
+    memberId: member.memberId,
+    instanceId: member.instanceId,
+    clientId: member.clientId,
+    clientHost: member.clientHost,
+    metadata: isStable ? metadataFor(member, state.protocolName) : noBytes,
+    assignment: isStable ? member.assignment : noBytes,
+  }));
+  return { ...listGroup(group, state), protocolName: isStable ? (state.protocolName ?? "") : "", members };
+}
+
+export function deadGroup(group: string): DescribedGroup {
+  return { group, protocolType: "", state: "Dead", protocolName: "", members: [] };
+}

@@ -1,0 +1,73 @@
+/**
+ * Who waits behind each request id: the promises of parked and running requests. Each is answered exactly once. Bounded
+ * by the members (one parked join and one parked sync each) and by the queues of the groups.
+ */
+import type { ErrorCode } from "../../shared/errors.ts";
+import { invariant } from "../../shared/invariant.ts";
+import type { AnswerEffect, RequestId } from "./group-state.ts";
+import type { JoinResult, LeaveResult, SyncResult } from "./groups.ts";
+import { failedJoin, failedSync } from "./parked-requests.ts";
+
+type Waiting = { readonly answer: (effect: AnswerEffect) => void; readonly refuse: (error: ErrorCode) => void };
+type Opened<Result> = { readonly id: RequestId; readonly result: Promise<Result> };
+
+export class WaitingRequests {
+  readonly #waiting = new Map<RequestId, Waiting>();
+  #lastId: RequestId = 0;
+
+  get count(): number {
+    return this.#waiting.size;
+  }
+
+  openJoin(memberId: string): Opened<JoinResult> {
+    return this.#open("answer-join", (error) => failedJoin(error, memberId));
+  }
+
+  openSync(): Opened<SyncResult> {
+    return this.#open("answer-sync", failedSync);
+  }
+
+  openLeave(): Opened<LeaveResult> {
+    return this.#open("answer-leave", (error) => ({ error, members: [] }));
+  }
+
+  openDelete(): Opened<ErrorCode | null> {
+    return this.#open("answer-delete", (error) => error);
+  }
+
+  answer(effect: AnswerEffect): void {
+    this.#take(effect.to).answer(effect);
+  }
+
+  refuse(id: RequestId, error: ErrorCode): void {
+    this.#take(id).refuse(error);
+  }
+
+  refuseAll(error: ErrorCode): void {
+    for (const id of this.#waiting.keys()) this.refuse(id, error);
+  }
+
+  #open<Type extends AnswerEffect["type"], Result extends Extract<AnswerEffect, { type: Type }>["result"]>(
+    type: Type,
+    refusal: (error: ErrorCode) => Result,
+  ): Opened<Result> {
+    const { promise, resolve } = Promise.withResolvers<Result>();
+    const id = ++this.#lastId;
+    this.#waiting.set(id, {
+      answer(effect) {
+        invariant(effect.type === type, `request ${id} waits for ${type}, not ${effect.type}`);
+        // The invariant ties the effect's type to the result's, which the compiler cannot follow through the map.
+        resolve(effect.result as Result);
+      },
+      refuse: (error) => resolve(refusal(error)),
+    });
+    return { id, result: promise };
+  }
+
+  #take(id: RequestId): Waiting {
+    const waiting = this.#waiting.get(id);
+    invariant(waiting !== undefined, `request ${id} is answered once`);
+    this.#waiting.delete(id);
+    return waiting;
+  }
+}

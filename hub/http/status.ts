@@ -1,0 +1,134 @@
+/** What the hub tells about itself: topics with their offsets, groups with their lag, agents, and the Kafka listener. */
+import type { Clock } from "../../shared/clock.ts";
+import type { Offset, Partition } from "../../shared/ids.ts";
+import type { Engine, TopicConfig } from "../engine/engine.ts";
+import type { GroupStateName, Groups } from "../group/groups.ts";
+
+/** The uplink's known agents, as plain data for people. */
+export interface AgentsView {
+  list(): readonly ({ readonly agent: string; readonly isConnected: boolean } & Readonly<Record<string, unknown>>)[];
+}
+
+/** The Kafka listener's counters. */
+export interface KafkaView {
+  stats(): {
+    readonly connections: number;
+    readonly connectionsTotal: number;
+    readonly connectionsRefusedTotal: number;
+    readonly requestsTotal: ReadonlyMap<string, number>;
+    readonly fetchesParked: number;
+    readonly bytesInTotal: number;
+    readonly bytesOutTotal: number;
+  };
+}
+
+export type StatusSources = {
+  readonly version: string;
+  readonly clock: Clock;
+  readonly engine: Pick<Engine, "topics" | "clusterId" | "offsets">;
+  readonly groups: Pick<Groups, "list" | "describe" | "committed">;
+  readonly agents: AgentsView;
+  readonly kafka: KafkaView;
+  /** Where the listeners are really bound, such as `{ kafka: "127.0.0.1:9092" }`. */
+  readonly addresses: () => Readonly<Record<string, string>>;
+  /** Set when the hub cannot go on: the log's disk failed, or it is stopping. */
+  readonly failure: () => { readonly code: string; readonly message: string } | undefined;
+};
+
+export type PartitionStatus = {
+  readonly partition: Partition;
+  readonly logStartOffset: Offset;
+  readonly highWatermark: Offset;
+  readonly bytes: number;
+};
+
+export type TopicStatus = {
+  readonly topic: string;
+  readonly partitions: readonly PartitionStatus[];
+  readonly config: TopicConfig;
+};
+
+export type GroupStatus = {
+  readonly group: string;
+  readonly state: GroupStateName;
+  readonly protocolType: string;
+  readonly members: number;
+  /** Records between the committed offsets and the ends of their partitions. */
+  readonly lag: number;
+};
+
+export type HubStatus = {
+  readonly program: "hub";
+  readonly version: string;
+  readonly node: string;
+  readonly uptimeSeconds: number;
+  readonly clusterId: string;
+  readonly addresses: Readonly<Record<string, string>>;
+  readonly topics: readonly TopicStatus[];
+  readonly groups: readonly GroupStatus[];
+  readonly agents: ReturnType<AgentsView["list"]>;
+  readonly kafka: Omit<ReturnType<KafkaView["stats"]>, "requestsTotal"> & {
+    readonly requestsTotal: Readonly<Record<string, number>>;
+  };
+  readonly process: { readonly residentBytes: number };
+};
+
+export class StatusCollector {
+  readonly #sources: StatusSources;
+  readonly #startedAtMs: number;
+
+  constructor(sources: StatusSources) {
+    this.#sources = sources;
+    this.#startedAtMs = sources.clock.monotonicMs();
+  }
+
+  /** Why the hub is not well; undefined while it is. */
+  failure(): { readonly code: string; readonly message: string } | undefined {
+    return this.#sources.failure();
+  }
+
+  collect(): HubStatus {
+    const { version, clock, engine, groups, agents, kafka, addresses } = this.#sources;
+    const { requestsTotal, ...kafkaStats } = kafka.stats();
+    return {
+      program: "hub",
+      version,
+      node: process.version,
+      uptimeSeconds: Math.round((clock.monotonicMs() - this.#startedAtMs) / 1000),
+      clusterId: engine.clusterId,
+      addresses: addresses(),
+      topics: [...engine.topics.values()].map(({ name, partitionCount, config }) => ({
+        topic: name,
+        partitions: Array.from({ length: partitionCount }, (_, partition) => this.#partition(name, partition)),
+        config,
+      })),
+      groups: groups.list().map(({ group, state, protocolType }) => {
+        const members = groups.describe(group).members.length;
+        return { group, state, protocolType, members, lag: this.#lag(group) };
+      }),
+      agents: agents.list(),
+      kafka: { ...kafkaStats, requestsTotal: Object.fromEntries(requestsTotal) },
+      process: { residentBytes: process.memoryUsage.rss() },
+    };
+  }
+
+  #partition(topic: string, partition: Partition): PartitionStatus {
+    const { logStartOffset, highWatermark, bytes } = this.#sources.engine.offsets({ topic, partition });
+    return { partition, logStartOffset, highWatermark, bytes };
+  }
+
+  /** Offsets committed for topics that are gone count nothing. */
+  #lag(group: string): number {
+    const { engine, groups } = this.#sources;
+    let lag = 0;
+    for (const [topic, partitions] of groups.committed(group)) {
+      const partitionCount = engine.topics.get(topic)?.partitionCount ?? 0;
+      for (const [partition, { offset }] of partitions) {
+        if (partition >= partitionCount) continue;
+        const { logStartOffset, highWatermark } = engine.offsets({ topic, partition });
+        lag += Math.max(0, highWatermark - Math.max(offset, logStartOffset));
+      }
+    }
+    return lag;
+  }
+}

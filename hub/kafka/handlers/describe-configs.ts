@@ -1,0 +1,86 @@
+/** DescribeConfigs: of topics, and what can be said of the hub as a broker. */
+import { StreamError } from "../../../shared/errors.ts";
+import { distinct, handler, NO_ERROR, settle } from "../handler.ts";
+import type { RequestContext } from "../handler.ts";
+import type { KafkaOptions } from "../options.ts";
+import { NODE_ID } from "../options.ts";
+import { resourceTypes } from "../resource-types.ts";
+import type { RequestOf, ResponseOf } from "../schema.ts";
+import { describeConfigsApi } from "../schemas/topics.ts";
+import { configSources, configTypes, effectiveConfigs } from "../topic-configs.ts";
+import type { ConfigEntry, ConfigType } from "../topic-configs.ts";
+
+type DescribeRequest = RequestOf<typeof describeConfigsApi>;
+type AskedResource = DescribeRequest["resources"][number];
+type ResourceAnswer = ResponseOf<typeof describeConfigsApi>["results"][number];
+
+export const describeConfigs = handler(describeConfigsApi, async (request, context) => {
+  const asked = distinct(request.resources, ({ resourceType, resourceName }) => `${resourceType}/${resourceName}`);
+  return { results: await Promise.all(asked.map((resource) => describe(resource, request, context))) };
+});
+
+async function describe(
+  { resourceType, resourceName, configurationKeys }: AskedResource,
+  { includeSynonyms, includeDocumentation }: DescribeRequest,
+  context: RequestContext,
+): Promise<ResourceAnswer> {
+  const resource = { resourceType, resourceName };
+  const entries = await settle(() => entriesOf(resourceType, resourceName, context));
+  if (entries instanceof StreamError) {
+    return { ...resource, errorCode: entries.wire, errorMessage: entries.message, configs: [] };
+  }
+  const keys = configurationKeys === null ? undefined : new Set(configurationKeys);
+  return {
+    ...resource,
+    errorCode: NO_ERROR,
+    errorMessage: null,
+    configs: entries
+      .filter(({ name }) => keys?.has(name) ?? true)
+      .map((entry) => ({
+        name: entry.name,
+        value: entry.value,
+        readOnly: resourceType !== resourceTypes.topic,
+        configSource: entry.source,
+        isSensitive: false,
+        synonyms: includeSynonyms ? entry.synonyms : [],
+        configType: entry.type,
+        documentation: includeDocumentation ? entry.documentation : null,
+      })),
+  };
+}
+
+function entriesOf(type: number, name: string, { engine, options }: RequestContext): readonly ConfigEntry[] {
+  if (type === resourceTypes.topic) {
+    const topic = engine.topics.get(name);
+    if (topic === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
+    return effectiveConfigs(topic.config, options.topicDefaults);
+  }
+  if (type !== resourceTypes.broker) throw new StreamError("INVALID_REQUEST", `resource type ${type} is not served`);
+  // "" asks for the dynamic defaults of all brokers, of which there are none.
+  if (name === "") return [];
+  if (name !== String(NODE_ID)) throw new StreamError("INVALID_REQUEST", `the only broker is ${NODE_ID}`);
+  return brokerConfigs(options);
+}
+
+function brokerConfigs(options: KafkaOptions): readonly ConfigEntry[] {
+  const entry = (name: string, type: ConfigType, value: string): ConfigEntry => ({
+    name,
+    value,
+    source: configSources.broker,
+    type: configTypes[type],
+    documentation: "Set in the hub's configuration.",
+    synonyms: [{ name, value, source: configSources.broker }],
+  });
+  return [
+    entry("auto.create.topics.enable", "boolean", String(options.autoCreateTopics)),
+    entry("broker.id", "int", String(NODE_ID)),
+    entry("connections.max.idle.ms", "long", String(options.connectionIdleMs)),
+    entry("default.replication.factor", "int", "1"),
+    entry("delete.topic.enable", "boolean", "true"),
+    entry("fetch.max.bytes", "int", String(options.fetchBytesMax)),
+    entry("max.connections", "int", String(options.connectionsMax)),
+    entry("min.insync.replicas", "int", "1"),
+    entry("num.partitions", "int", String(options.partitionCountDefault)),
+    entry("socket.request.max.bytes", "int", String(options.requestBytesMax)),
+  ];
+}

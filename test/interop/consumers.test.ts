@@ -1,0 +1,156 @@
+/** Consumer groups over deaths, and different clients that must see the same. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { suite, test } from "node:test";
+import { Consumer, stringDeserializers } from "@platformatic/kafka";
+import { TestChild } from "../support/child-process.ts";
+import type { After } from "../support/child-process.ts";
+import { startFleet } from "../support/fleet.ts";
+import { readAll } from "../support/kcat.ts";
+import type { KcatRecord } from "../support/kcat.ts";
+import { decodePayload } from "../support/payload.ts";
+import { startAgent, startHub } from "../support/programs.ts";
+import type { HubProgram } from "../support/programs.ts";
+import { eventsRoute } from "../support/test-routes.ts";
+import { committedOffsets, openAdmin, recordCount, topicEnds, waitForRecords } from "../support/topic-ends.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const MEMBER = fileURLToPath(new URL("../support/kafkajs-member.ts", import.meta.url));
+const GROUP = "readers";
+const DEADLINE_MS = 60_000;
+const { topic } = eventsRoute;
+
+/** What a member said of itself, see kafkajs-member.ts. */
+type Member = {
+  readonly child: TestChild;
+  assigned: readonly number[];
+  /** Offsets in the order of reading, by partition. */
+  readonly read: Map<number, number[]>;
+  readonly committed: Map<number, number>;
+  readonly readCount: () => number;
+};
+
+async function startMember(t: After, hub: HubProgram): Promise<Member> {
+  const read = new Map<number, number[]>();
+  const committed = new Map<number, number>();
+  const onLine = (line: string): void => {
+    const [what, ...numbers] = line.split(" ");
+    const [partition = -1, offset = -1] = numbers.map(Number);
+    if (what === "assigned") member.assigned = numbers.map(Number);
+    else if (what === "read") read.set(partition, [...(read.get(partition) ?? []), offset]);
+    else committed.set(partition, offset);
+  };
+  const args = [MEMBER, hub.kafkaAddress, GROUP, topic];
+  const child = await TestChild.start(t, { command: process.execPath, args, onLine });
+  const readCount = (): number => [...read.values()].reduce((sum, offsets) => sum + offsets.length, 0);
+  const member: Member = { child, assigned: [], read, committed, readCount };
+  return member;
+}
+
+/** Hub and agent, and `count` messages that went all the way. */
+async function startWithEvents(t: After, count: number) {
+  // Members die within seconds here; by default the hub asks for six of silence before it believes it.
+  const groups = { sessionTimeoutMinMs: 500, initialRebalanceDelayMs: 500 };
+  const hub = await startHub(t, { config: { groups } });
+  const agent = await startAgent(t, { hub, config: { routes: [eventsRoute] } });
+  await publish(t, agent.mqttPort, { name: "c", count });
+  const admin = await openAdmin(t, hub.kafkaAddress);
+  await waitForRecords(admin, { topic, count, deadlineMs: DEADLINE_MS });
+  return { hub, agent, admin };
+}
+
+async function publish(t: After, port: number, { name, count }: { readonly name: string; readonly count: number }) {
+  const clients = 20;
+  const fleet = startFleet(t, { port, name, clients, qos: 1, messagesEach: count / clients, windowMax: 20 });
+  await fleet.finish(DEADLINE_MS);
+  fleet.close();
+}
+
+function range(from: number, end: number): number[] {
+  return Array.from({ length: end - from }, (_, index) => from + index);
+}
+
+type SeenRecord = Omit<KcatRecord, "sentAtUs">;
+
+async function readWithPlatformatic(t: After, hub: HubProgram, count: number): Promise<readonly SeenRecord[]> {
+  const consumer = new Consumer({
+    clientId: "platformatic-test",
+    bootstrapBrokers: [hub.kafkaAddress],
+    groupId: "platformatic",
+    deserializers: stringDeserializers,
+  });
+  t.after(() => consumer.close(true));
+  const stream = await consumer.consume({ topics: [topic], mode: "earliest", autocommit: true });
+  const records: SeenRecord[] = [];
+  for await (const { partition, offset, timestamp, value } of stream) {
+    const { client, sequence } = decodePayload(value);
+    records.push({ partition, offset: Number(offset), timestamp: Number(timestamp), client, sequence });
+    if (records.length === count) break;
+  }
+  return records;
+}
+
+suite("consumers", () => {
+  test("two KafkaJS members, one is killed: the other goes on from the committed offsets", async (t) => {
+    const { hub, admin } = await startWithEvents(t, 40_000);
+    const members = [await startMember(t, hub), await startMember(t, hub)] as const;
+    const [victim, heir] = members;
+    const describe = (): string => members.map(({ assigned, readCount }) => `[${assigned}] ${readCount()}`).join(", ");
+    await waitUntil(() => members.every(({ assigned, readCount }) => assigned.length === 2 && readCount() >= 500), {
+      what: "both members at work on half of the partitions",
+      deadlineMs: DEADLINE_MS,
+      describe,
+    });
+    const inherited = victim.assigned;
+    assert.deepEqual([...victim.assigned, ...heir.assigned].toSorted(), [0, 1, 2, 3]);
+    await victim.child.kill9();
+    // What the heir read so far of these partitions, if anything, was before they were the victim's.
+    const readBefore = new Map(inherited.map((partition) => [partition, heir.read.get(partition)?.length ?? 0]));
+    const committed = await committedOffsets(admin, { group: GROUP, topic });
+    const ends = await topicEnds(admin, topic);
+    await waitUntil(() => [...ends].every(([partition, end]) => heir.committed.get(partition) === end), {
+      what: "the other member at the end of every partition",
+      deadlineMs: DEADLINE_MS,
+      describe,
+    });
+
+    for (const partition of inherited) {
+      const from = committed.get(partition) ?? -1;
+      const end = ends.get(partition) ?? 0;
+      assert.ok(from > 0 && from < end, `partition ${partition} was taken over in its middle: ${from} of ${end}`);
+      assert.ok(from >= (victim.committed.get(partition) ?? 0), "what was answered as committed is committed");
+      const readAfter = heir.read.get(partition)?.slice(readBefore.get(partition));
+      assert.deepEqual(readAfter, range(from, end), `partition ${partition} goes on at the committed offset`);
+    }
+    for (const [partition, end] of ends) {
+      const all = new Set(members.flatMap(({ read }) => read.get(partition) ?? []));
+      assert.equal(all.size, end, `nothing of partition ${partition} is left out`);
+    }
+  });
+
+  test("@platformatic/kafka from the beginning and kcat from a time: the same records", async (t) => {
+    const { hub, agent, admin } = await startWithEvents(t, 2000);
+    const publishedMs = Date.now();
+    await waitUntil(() => Date.now() > publishedMs, { what: "the next millisecond", deadlineMs: 1000 });
+    const sinceMs = Date.now();
+    await publish(t, agent.mqttPort, { name: "later", count: 1000 });
+    await waitForRecords(admin, { topic, count: 3000, deadlineMs: DEADLINE_MS });
+    assert.equal(await recordCount(admin, topic), 3000);
+
+    const all = await readWithPlatformatic(t, hub, 3000);
+    const recent = await readAll(t, { address: hub.kafkaAddress, topic, from: `s@${sinceMs}` });
+    assert.equal(recent.length, 1000);
+    assert.ok(recent.every(({ client, timestamp }) => client.startsWith("later") && timestamp >= sinceMs));
+    const identity = (record: SeenRecord): string =>
+      [record.partition, record.offset, record.timestamp, record.client, record.sequence].join("/");
+    assert.deepEqual(
+      all
+        .filter(({ timestamp }) => timestamp >= sinceMs)
+        .map(identity)
+        .toSorted(),
+      recent.map(identity).toSorted(),
+    );
+    const everything = await readAll(t, { address: hub.kafkaAddress, topic });
+    assert.deepEqual(all.map(identity).toSorted(), everything.map(identity).toSorted());
+  });
+});

@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { LogRoom } from "../../../../agent/ingest/log-room.ts";
+import type { LogRoomOptions } from "../../../../agent/ingest/log-room.ts";
+import { LossCounts } from "../../../../agent/ingest/loss-counts.ts";
+import { StreamError } from "../../../../shared/errors.ts";
+import type { LogPartition } from "../../../../shared/log/partitioned-log.ts";
+import { ManualLog } from "./manual-log.ts";
+
+type Mutable = { -readonly [Key in keyof LogPartition]: LogPartition[Key] };
+
+/** A log with one partition of 100 records in 1000 bytes. */
+async function room(over: Partial<LogRoomOptions> = {}) {
+  const log = new ManualLog();
+  await log.createTopic({ name: "t", partitionCount: 1 });
+  const partition = log.partition("t", 0) as Mutable;
+  Object.assign(partition, { logEndOffset: 100, bytes: 1000 });
+  const losses = new LossCounts();
+  const failures: string[] = [];
+  let nowMs = 0;
+  const made = new LogRoom({
+    log: log.asLog,
+    clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
+    capBytes: 1000,
+    losses,
+    policyOf: () => ({ acks: "all", overflow: "drop-oldest", priority: 0, partitions: 1 }),
+    pendingFrom: () => 0,
+    onTrimFailed: (error) => failures.push(error.code),
+    ...over,
+  });
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  return { room: made, log, partition, losses, failures, turn, pass: (ms: number) => void (nowMs += ms) };
+}
+
+const incoming = { bytes: 0, priority: 0 };
+
+test("log room: at the cap the oldest tenth goes and is counted once it is trimmed", async () => {
+  const { room: logRoom, log, losses, turn } = await room();
+  logRoom.consider(incoming);
+  assert.deepEqual(losses.list(), []);
+  await turn();
+  assert.deepEqual(
+    log.trims.map(({ before }) => before),
+    [10],
+  );
+  assert.deepEqual(losses.list(), [{ topic: "t", reason: "overflow", records: 10 }]);
+});
+
+test("log room: records that the hub had confirmed are not counted", async () => {
+  const { room: logRoom, losses, turn } = await room({ pendingFrom: () => 7 });
+  logRoom.consider(incoming);
+  await turn();
+  assert.deepEqual(losses.list(), [{ topic: "t", reason: "overflow", records: 3 }]);
+});
+
+test("log room: no second round before the sizes show the first, unless they never do", async () => {
+  const { room: logRoom, log, partition, turn, pass } = await room();
+  logRoom.consider(incoming);
+  await turn();
+  // The log has moved its start but not yet swept the batches.
+  partition.bytes = 1000;
+  pass(999);
+  logRoom.consider(incoming);
+  assert.equal(log.trims.length, 1);
+  pass(1);
+  logRoom.consider(incoming);
+  assert.equal(log.trims.length, 2);
+});
+
+test("log room: no second round while the first is on its way to the disk", async () => {
+  const { room: logRoom, log, pass } = await room();
+  logRoom.consider(incoming);
+  (log.partition("t", 0) as Mutable).bytes = 1000;
+  pass(10_000);
+  logRoom.consider(incoming);
+  assert.equal(log.trims.length, 1);
+});
+
+test("log room: a trim that fails loses nothing, is told, and is tried again", async () => {
+  const { room: logRoom, log, losses, failures, turn, pass } = await room();
+  const trim = log.trim.bind(log);
+  log.trim = () => Promise.reject(new StreamError("LOG_FULL", "disk"));
+  logRoom.consider(incoming);
+  await turn();
+  assert.deepEqual([failures, losses.list()], [["LOG_FULL"], []]);
+  log.trim = trim;
+  pass(1000);
+  logRoom.consider(incoming);
+  await turn();
+  assert.equal(log.trims.length, 1);
+});

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { deadGroup, describeGroup, listGroup } from "../../../../hub/group/describe.ts";
+import { completingGroup, GroupPlay, stableGroup } from "./group-play.ts";
+
+test("a stable group shows its protocol, and each member's metadata and assignment", () => {
+  const { state } = stableGroup(["a"], { fields: { a: { instanceId: "one", clientHost: "/10.0.0.7" } } });
+  assert.deepEqual(describeGroup("g", state), {
+    group: "g",
+    protocolType: "consumer",
+    state: "Stable",
+    protocolName: "range",
+    members: [
+      {
+        memberId: "a",
+        instanceId: "one",
+        clientId: "client",
+        clientHost: "/10.0.0.7",
+        metadata: Buffer.from("topics"),
+        assignment: Buffer.from("for a"),
+      },
+    ],
+  });
+});
+
+test("between two generations neither is shown", () => {
+  const described = describeGroup("g", completingGroup(["a"]).state);
+  const [member] = described.members;
+  assert.deepEqual([described.protocolName, member?.metadata.byteLength, member?.assignment.byteLength], ["", 0, 0]);
+});
+
+test("a group that only simple consumers use has no protocol type", () => {
+  assert.deepEqual(listGroup("g", new GroupPlay().state), { group: "g", protocolType: "", state: "Empty" });
+});
+
+test("an unknown group is dead", () => {
+  assert.deepEqual(deadGroup("g"), { group: "g", protocolType: "", state: "Dead", protocolName: "", members: [] });
+});

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { StreamError } from "../../../../shared/errors.ts";
+import { dispatch, handlers } from "../../../../hub/kafka/dispatch.ts";
+import { apiVersionsApi } from "../../../../hub/kafka/schemas/cluster.ts";
+import { allApis } from "../../../support/kafka-apis.ts";
+import { answer, kafkaServices, testPeer } from "../../../support/kafka-hub.ts";
+
+const start = (apiKey: number, version: number): Buffer => {
+  const frame = Buffer.alloc(10);
+  frame.writeInt16BE(apiKey, 0);
+  frame.writeInt16BE(version, 2);
+  frame.writeInt32BE(7, 4);
+  frame.writeInt16BE(-1, 8);
+  return frame;
+};
+const closes = (error: unknown): boolean => error instanceof StreamError && error.code === "UNSUPPORTED_VERSION";
+
+test("every schema has its handler", () => {
+  assert.deepEqual([...handlers.keys()].toSorted(), allApis.map(({ key }) => key).toSorted());
+});
+
+test("ApiVersions promises what is served, in every version", async () => {
+  for (let version = 0; version <= 4; version++) {
+    const request = { clientSoftwareName: "test", clientSoftwareVersion: "1" };
+    const { errorCode, apiKeys } = await answer(kafkaServices(), { api: apiVersionsApi, version, request });
+    assert.equal(errorCode, 0);
+    assert.deepEqual(
+      apiKeys.map(({ apiKey, minVersion, maxVersion }) => [apiKey, minVersion, maxVersion]),
+      allApis
+        .map(({ key, advertisedFrom, last }) => [key, advertisedFrom, last])
+        .toSorted((a, b) => (a[0] ?? 0) - (b[0] ?? 0)),
+    );
+  }
+});
+
+test("what librdkafka up to 2.11 insists on is advertised", () => {
+  const range = (key: number) => handlers.get(key)?.api;
+  assert.equal(range(0)?.advertisedFrom, 0, "Produce from 0, or it does not compress");
+  assert.equal(range(1)?.advertisedFrom, 4, "Fetch from 4 at the latest, or it falls back to old formats");
+  assert.equal(range(10)?.advertisedFrom, 0, "FindCoordinator from 0, or groups never start");
+  assert.ok((range(3)?.advertisedFrom ?? 99) <= 4 && (range(8)?.advertisedFrom ?? 99) <= 2);
+});
+
+test("an ApiVersions of a version to come is answered in version 0 with error 35", async () => {
+  const response = await dispatch(start(18, 9), kafkaServices(), testPeer()).response;
+  const bytes = Buffer.concat(response?.chunks ?? []);
+  assert.equal(bytes.toString("hex"), "0000001000000007002300000001001200000004");
+});
+
+test("other versions and APIs that are not served close the connection", () => {
+  for (const [apiKey, version] of [
+    [0, 0],
+    [0, 2],
+    [0, 12],
+    [1, 3],
+    [1, 18],
+    [3, 14],
+    [3, -1],
+    [17, 0],
+    [999, 0],
+  ] as const) {
+    assert.throws(() => dispatch(start(apiKey, version), kafkaServices(), testPeer()), closes, `${apiKey} v${version}`);
+  }
+});
