@@ -24,7 +24,7 @@ import {
   text,
   wholeNumber,
 } from "../shared/config/fields.ts";
-import { UPLINK_MESSAGE_BYTES_MAX } from "../shared/uplink/frames.ts";
+import { UPLINK_BATCH_BYTES_MAX } from "../shared/uplink/frames.ts";
 import { defaultIngestLimits } from "./ingest/ingest-limits.ts";
 import { overflowPolicies } from "./ingest/overflow.ts";
 import { DEFAULT_PARTITION_COUNT, PARTITION_COUNT_MAX, compileRoutes } from "./ingest/route.ts";
@@ -230,9 +230,6 @@ const ingest = z.strictObject({
   ),
 });
 
-/** A produce frame is its batch and about a hundred bytes; a route's names may be long. */
-const FRAME_OVERHEAD_BYTES = 64 * KIB;
-
 const uplink = z.strictObject({
   hub: z
     .url({ protocol: /^wss?$/ })
@@ -245,7 +242,7 @@ const uplink = z.strictObject({
   token: secret("What the hub asks for (its `uplink.token`)."),
   tokenFile: secretFile("uplink.token"),
   batchBytesMax: wholeNumber(
-    { min: KIB, max: UPLINK_MESSAGE_BYTES_MAX - FRAME_OVERHEAD_BYTES, default: MIB },
+    { min: KIB, max: UPLINK_BATCH_BYTES_MAX, default: MIB },
     "Stored batches are joined up to this size before they are sent.",
   ),
   inFlightBytesMax: wholeNumber(

@@ -124,7 +124,7 @@ export function variableName(keys: readonly string[]): string {
 export function describeAllowed(node: SchemaNode): string {
   if (node.allowed !== undefined) return node.allowed;
   if (node.anyOf !== undefined) return node.anyOf.map(describeAllowed).join(" or ");
-  if (node.const !== undefined) return String(node.const);
+  if (node.const !== undefined) return JSON.stringify(node.const);
   if (node.enum !== undefined) return `one of ${node.enum.map(String).join(", ")}`;
   switch (node.type) {
     case "integer":

@@ -1,7 +1,7 @@
 /** Kinds of values that both programs' configurations are made of. */
 import * as z from "zod";
 import { logLevels } from "../logger.ts";
-import { protectionProblem, parseAddress } from "./listen-address.ts";
+import { protectionProblem, parseListenAddress } from "./listen-address.ts";
 import type { ListenAddress } from "./listen-address.ts";
 import type { RuleParams } from "./config-problem.ts";
 import type { ConfigMeta } from "./config-rows.ts";
@@ -59,7 +59,7 @@ const ADDRESS_ALLOWED = "HOST:PORT, such as 127.0.0.1:1883; port 0 takes any fre
 
 function address() {
   return z.string().transform((value, context): ListenAddress => {
-    const parsed = parseAddress(value);
+    const parsed = parseListenAddress(value);
     if (parsed !== undefined) return parsed;
     context.addIssue({ code: "custom", message: `found ${JSON.stringify(value)}, allowed is ${ADDRESS_ALLOWED}` });
     return z.NEVER;

@@ -15,7 +15,7 @@ loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
 /** "127.0.0.1:1883", "[::1]:1883", "localhost:0"; undefined when `text` is none. */
-export function parseAddress(text: string): ListenAddress | undefined {
+export function parseListenAddress(text: string): ListenAddress | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
   if (match === null) return undefined;
   const [, bracketed, plain, portText] = match;
@@ -24,7 +24,7 @@ export function parseAddress(text: string): ListenAddress | undefined {
   return { host: bracketed ?? plain ?? "", port };
 }
 
-export function formatAddress({ host, port }: ListenAddress): string {
+export function formatListenAddress({ host, port }: ListenAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
@@ -48,7 +48,7 @@ export type Protection = {
 /** Why the listener must not start; undefined when it may. */
 export function protectionProblem({ address, isAuthenticated, insecure }: Omit<Protection, "key">): string | undefined {
   if (isLoopbackHost(address.host) || isAuthenticated || insecure) return undefined;
-  return `${formatAddress(address)} can be reached from other machines and nobody has to authenticate there`;
+  return `${formatListenAddress(address)} can be reached from other machines and nobody has to authenticate there`;
 }
 
 /** @throws StreamError LISTENER_NOT_PROTECTED. */

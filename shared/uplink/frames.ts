@@ -1,29 +1,43 @@
 /**
  * The uplink protocol `tributary.v1` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
- * that names it. Plain maps, so that any CBOR library can read them.
+ * that names it. Plain maps, so that any CBOR library can read them. The agent shows its token in the upgrade request,
+ * before any frame.
  *
  *   agent                                                hub
  *   hello {agent, producer, version, topics}  ─────────▶
  *         ◀───────────────────  welcome {positions, topics, credit, time}
- *   produce {id, topic, partition, acks, batch} ───────▶      acks none: no answer
+ *   announce {topics} ─────────────────────────────────▶  made, or grown, since the hello
+ *         ◀───────────────────  announced {positions, topics}
+ *   produce {id, topic, partition, acks, batch} ───────▶  acks none: answered only when refused
+ *   gap {id, topic, partition, epoch, from, to, reason} ▶  before the first batch of the epoch
  *         ◀───────────────────  ack {id, baseOffset}  |  nack {id, code, message, retriable}
- *         ◀───────────────────  credit {bytes}            more may be sent
- *   gap {topic, partition, epoch, from, to, reason} ───▶      before the first batch of a new epoch
+ *         ◀───────────────────  credit {bytes}            so many more bytes of batches may be sent
  *   status {…}                                ─────────▶
  */
 import type { Offset, Partition, ProducerEpoch, ProducerId, Sequence, Timestamp } from "../ids.ts";
 import type { Acks } from "../record.ts";
 
 export const UPLINK_SUBPROTOCOL = "tributary.v1";
+/** Where the hub's HTTP listener serves it. */
+export const UPLINK_PATH = "/uplink";
 /** A message on the uplink, either way. */
 export const UPLINK_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** The largest batch that fits into a message together with the other fields of `produce`. */
+export const UPLINK_BATCH_BYTES_MAX = UPLINK_MESSAGE_BYTES_MAX - 1024;
 /** Batches of one partition that may be on their way at once; the hub remembers as many for its deduplication. */
 export const UPLINK_IN_FLIGHT_PER_PARTITION_MAX = 5;
 /** What one batch may become when it is decompressed. */
 export const UPLINK_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
+/** Gaps that may wait for the hub's disk at once. */
+export const UPLINK_GAPS_IN_FLIGHT_MAX = 100;
+/** The producer epoch is an int16 in the record batch. */
+export const PRODUCER_EPOCH_MAX = 32_767;
 
-/** Why records that an agent had accepted will never arrive. */
-export const lossReasons = ["overflow", "expired", "oversized", "corrupt", "overload"] as const;
+/**
+ * Why records that an agent had accepted will never arrive. `rewound`: they had arrived, and were removed at the agent
+ * for that, but the hub no longer knows of them: it was restored from an older state, or lost its data.
+ */
+export const lossReasons = ["overflow", "expired", "oversized", "corrupt", "overload", "rewound"] as const;
 export type LossReason = (typeof lossReasons)[number];
 
 export type HelloTopic = { readonly name: string; readonly partitions: number };
@@ -34,7 +48,6 @@ export type Hello = {
   /** The installation: 63 random bits. */
   readonly producer: ProducerId;
   readonly version: string;
-  readonly token?: string;
   readonly topics: readonly HelloTopic[];
 };
 
@@ -51,15 +64,25 @@ export type Welcome = {
   readonly positions: readonly UplinkPosition[];
   /** The topics of the hello as they exist at the hub; its partition counts rule. */
   readonly topics: readonly HelloTopic[];
-  /** Bytes of batches the agent may send before it hears of more. */
+  /** Bytes of batches the agent may send before it hears of more. A batch larger than that is sent alone. */
   readonly credit: number;
   /** The hub's wall clock. */
   readonly time: Timestamp;
 };
 
+/** Topics that were made, or got more partitions, after the hello. */
+export type Announce = { readonly t: "announce"; readonly topics: readonly HelloTopic[] };
+
+/** Answers `announce`, in the order in which they came. */
+export type Announced = {
+  readonly t: "announced";
+  readonly positions: readonly UplinkPosition[];
+  readonly topics: readonly HelloTopic[];
+};
+
 export type Produce = {
   readonly t: "produce";
-  /** Counts up from 1 within a connection. */
+  /** Counts up from 1 within a connection; gaps count along. */
   readonly id: number;
   readonly topic: string;
   readonly partition: Partition;
@@ -92,5 +115,5 @@ export type Nack = {
 };
 export type Credit = { readonly t: "credit"; readonly bytes: number };
 
-export type AgentFrame = Hello | Produce | Gap | Status;
-export type HubFrame = Welcome | Ack | Nack | Credit;
+export type AgentFrame = Hello | Announce | Produce | Gap | Status;
+export type HubFrame = Welcome | Announced | Ack | Nack | Credit;

@@ -1,0 +1,216 @@
+/**
+ * The agent on one page: its parts, the order in which they start, and how a failed disk ends the program.
+ *
+ *   log ▶ uplink ▶ ingest ▶ MQTT listener, bridge
+ *                         ▶ admin pages
+ *
+ * The uplink does not wait for the hub: an agent without network starts, stores, and forwards when it can.
+ */
+import packageJson from "../package.json" with { type: "json" };
+import type { Clock } from "../shared/clock.ts";
+import { formatListenAddress } from "../shared/config/listen-address.ts";
+import { toStreamError } from "../shared/errors.ts";
+import type { StreamError } from "../shared/errors.ts";
+import { Lifecycle } from "../shared/lifecycle.ts";
+import { WorkerLog } from "../shared/log/worker-log.ts";
+import type { Logger } from "../shared/logger.ts";
+import { workerFile } from "../shared/worker-file.ts";
+import { diskBytesWritten } from "./admin/disk-writes.ts";
+import { AdminHttpServer } from "./admin/http.ts";
+import { StatusCollector } from "./admin/status.ts";
+import type { AgentConfig } from "./config.ts";
+import { Ingest } from "./ingest/ingest.ts";
+import { QosTwoPackets } from "./ingest/qos-two-packets.ts";
+import { compileRoutes, policyOf } from "./ingest/route.ts";
+import type { Route } from "./ingest/route.ts";
+import { Bridge } from "./mqtt/bridge.ts";
+import { MqttListener } from "./mqtt/listener.ts";
+import { Uplink } from "./link/uplink-runner.ts";
+
+export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
+
+export type RunningAgent = {
+  /** HOST:PORT as really bound. */
+  readonly addresses: { readonly mqtt: string; readonly mqttWebSocket?: string; readonly admin: string };
+  /** Resolves when the agent cannot go on: its disk failed. */
+  readonly failed: Promise<Error>;
+  /** Stops accepting, commits, acknowledges, closes the log. */
+  close(): Promise<void>;
+};
+
+/** The parts that the others are built on. */
+type Core = AgentParts & {
+  readonly config: AgentConfig;
+  readonly routes: readonly Route[];
+  readonly log: WorkerLog;
+  readonly qosTwo: QosTwoPackets;
+  readonly uplink: Uplink | undefined;
+};
+
+/** @throws StreamError LOG_LOCKED, LOG_VERSION, PORT_IN_USE, … after everything that had started was stopped. */
+export async function startAgent(config: AgentConfig, { logger, clock }: AgentParts): Promise<RunningAgent> {
+  const lifecycle = new Lifecycle({ logger, clock });
+  const failed = Promise.withResolvers<Error>();
+  let failure: StreamError | undefined;
+  let isStopping = false;
+  const { routes } = compileRoutes(config.routes);
+  warnOfWeakRoutes(routes, logger);
+
+  const log = await lifecycle.start({
+    name: "the log",
+    start: () => openLog(config, logger),
+    stop: (part) => part.close(),
+  });
+  log.onFatal((error) => {
+    failure = toStreamError(error);
+    logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the agent stops");
+    failed.resolve(error);
+  });
+  // Before the first message: the uplink marks where the log ends now.
+  const uplink = await lifecycle.start({
+    name: "the uplink",
+    start: () => openUplink(config, { log, routes, logger, clock }),
+    stop: (part) => part?.close(),
+  });
+  const core: Core = { config, routes, log, uplink, logger, clock, qosTwo: await QosTwoPackets.load(log) };
+  const ingest = await lifecycle.start({
+    name: "the ingest",
+    start: () => createIngest(core),
+    stop: (part) => part.stop(),
+  });
+  const mqtt = createListener(core, ingest);
+  const bound = await lifecycle.start({
+    name: "the MQTT listener",
+    start: () => mqtt.start(),
+    stop: () => mqtt.close(),
+    // It grants its clients the answers to what is on its way to the disk.
+    stopMsMax: 7000,
+  });
+  await lifecycle.start({ name: "the bridge", start: () => startBridge(core, ingest), stop: (part) => part?.close() });
+  const status = new StatusCollector({
+    version: packageJson.version,
+    clock,
+    log,
+    capBytes: config.log.bytesMax,
+    ingest,
+    uplink,
+    mqtt: { stats: () => mqttCounts(mqtt) },
+    diskBytesWritten,
+    failure: () => (isStopping ? { code: "CLOSING", message: "the agent is stopping" } : failure),
+  });
+  const admin = new AdminHttpServer({ ...config.admin.listen, logger, status });
+  const adminAddress = await lifecycle.start({
+    name: "the admin listener",
+    start: () => admin.start(),
+    stop: async () => {
+      status.stop();
+      await admin.close();
+    },
+  });
+  uplink?.start();
+  const addresses = {
+    mqtt: formatListenAddress(bound.mqtt),
+    ...(bound.webSocket === undefined ? {} : { mqttWebSocket: formatListenAddress(bound.webSocket) }),
+    admin: formatListenAddress(adminAddress),
+  };
+  logger.info({ ...addresses, data: config.data.dir, hub: config.uplink.hub ?? "none" }, "agent is ready");
+  const close = (): Promise<void> => {
+    isStopping = true;
+    return lifecycle.stop();
+  };
+  return { addresses, failed: failed.promise, close };
+}
+
+/** Counts by name, for people and metrics. */
+function mqttCounts(mqtt: MqttListener): Readonly<Record<string, number>> {
+  const { retained, limits, ...counts } = mqtt.stats();
+  return { ...counts, retainedTopics: retained.topics, retainedBytes: retained.bytes, ...limits };
+}
+
+/** What a power cut may take is said at every start (G1). */
+function warnOfWeakRoutes(routes: readonly Route[], logger: Logger): void {
+  for (const { filter, durability } of routes) {
+    if (durability === "fsync") continue;
+    const match = filter?.source ?? "everything else";
+    logger.warn({ match, durability }, "messages of this route are acknowledged before they are flushed to the disk");
+  }
+}
+
+function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
+  return WorkerLog.open({
+    directory: config.data.dir,
+    worker: workerFile(import.meta.url, "./log-worker"),
+    hasReaderThread: false,
+    commitIntervalMs: config.log.commitIntervalMs,
+    crashPointBeforeFsync: "agent-before-fsync",
+    onDamage: ({ partition: { topic, partition }, from, to }) => {
+      const code = "CORRUPT_RECORD";
+      logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is never sent");
+    },
+  });
+}
+
+async function openUplink(
+  config: AgentConfig,
+  parts: AgentParts & { readonly log: WorkerLog; readonly routes: readonly Route[] },
+): Promise<Uplink | undefined> {
+  const { hub, tokenFile: _tokenFile, ...options } = config.uplink;
+  if (hub === undefined) {
+    parts.logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
+    return undefined;
+  }
+  const { log, routes, logger, clock } = parts;
+  return Uplink.open({
+    log,
+    clock,
+    logger,
+    acksOf: (topic) => policyOf(routes, topic).acks,
+    options: { ...options, token: options.token, hub, agentName: config.agent.name, version: packageJson.version },
+  });
+}
+
+function createIngest({ config, routes, log, qosTwo, uplink, logger, clock }: Core): Ingest {
+  return new Ingest({
+    log,
+    routes,
+    qosTwo,
+    clock,
+    logger,
+    capBytes: config.log.bytesMax,
+    limits: config.ingest,
+    ...(uplink === undefined ? {} : { pendingFrom: (partition) => uplink.pendingFrom(partition) }),
+  });
+}
+
+function createListener({ config, log, qosTwo, logger, clock }: Core, ingest: Ingest): MqttListener {
+  const { listen, webSocketListen, allowedOrigins, insecure, limits } = config.mqtt;
+  return new MqttListener({
+    tcp: listen,
+    webSocket: webSocketListen,
+    allowedOrigins,
+    isInsecure: insecure,
+    limits,
+    log,
+    sink: ingest,
+    incoming: qosTwo,
+    logger,
+    clock,
+  });
+}
+
+function startBridge({ config, logger, clock }: Core, ingest: Ingest): Bridge | undefined {
+  const { url, topics, clientId, username, password } = config.bridge;
+  if (url === undefined) return undefined;
+  const bridge = new Bridge({
+    url,
+    topics,
+    clientId: clientId ?? `tributary-${config.agent.name}`,
+    username,
+    password,
+    sink: ingest,
+    logger,
+    clock,
+  });
+  bridge.start();
+  return bridge;
+}

@@ -1,0 +1,7 @@
+/** The agent's log thread: the log with the agent's own tables in its transactions. */
+import { serveLog } from "../shared/log/serve-log.ts";
+import { qosTwoExtension } from "./ingest/qos-two-packets.ts";
+import { sessionExtension } from "./mqtt/session-tables.ts";
+import { epochTable } from "./link/epoch-table.ts";
+
+serveLog([sessionExtension, qosTwoExtension, epochTable]);

@@ -1,0 +1,46 @@
+/** Options that several commands share, and the parsers of their values. */
+import { InvalidArgumentError, Option } from "commander";
+import { UsageError } from "../failure.ts";
+import { DEFAULT_KAFKA_ADDRESS, parseHubAddress } from "../hub-client/address.ts";
+import type { HubAddress } from "../hub-client/address.ts";
+
+/** `--kafka HOST:PORT`, the same for every command that talks to a hub. */
+export function hubOption(): Option {
+  return new Option("--kafka <host:port>", "Kafka address of the hub")
+    .default(parseHubAddress(DEFAULT_KAFKA_ADDRESS), DEFAULT_KAFKA_ADDRESS)
+    .argParser(asArgument(parseHubAddress));
+}
+
+/** A parser whose complaints commander prints with the name of the option. */
+export function asArgument<Value>(parse: (text: string) => Value): (text: string) => Value {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (error instanceof UsageError) throw new InvalidArgumentError(error.message);
+      throw error;
+    }
+  };
+}
+
+export type HubOptions = { readonly kafka: HubAddress };
+
+export function collect(value: string, previous: readonly string[]): readonly string[] {
+  return [...previous, value];
+}
+
+/** @throws InvalidArgumentError unless `text` is a whole number above zero. */
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || count < 1 || !Number.isSafeInteger(count)) {
+    throw new InvalidArgumentError("Give a whole number above zero.");
+  }
+  return count;
+}
+
+/** @throws InvalidArgumentError unless `text` is a whole number. */
+export function parseWholeNumber(text: string): number {
+  const offset = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(offset)) throw new InvalidArgumentError("Give a whole number.");
+  return offset;
+}

@@ -1,0 +1,47 @@
+/** The options of commands that load a configuration, made from the configuration's own table of flags. */
+import { Option } from "commander";
+import type { Command } from "commander";
+import type { ConfigFlags, ConfigSources, LoadedConfig } from "../shared/config/load-config.ts";
+import type { CommandContext } from "./context.ts";
+
+/** What commander made of the command line: values by the camel-case names of the options. */
+export type GivenOptions = Readonly<Record<string, unknown>>;
+
+/** A program whose configuration is loaded: its flags and its loader. */
+export type Configurable<Config> = {
+  readonly flags: ConfigFlags;
+  readonly load: (sources: ConfigSources) => LoadedConfig<Config>;
+};
+
+/**
+ * Adds the flags and `--config`. Their defaults are shown but not set, because a flag that was not given must not
+ * outrank the environment and the file.
+ */
+export function addConfigOptions<Config>(command: Command, { flags, load }: Configurable<Config>): Command {
+  const defaults = new Map(load({ flags: {}, env: {} }).explained.map(({ path, value }) => [path, value]));
+  for (const [name, { path, placeholder, description }] of Object.entries(flags)) {
+    const value = defaults.get(path);
+    const text = value === undefined ? description : `${description} (default: ${value})`;
+    command.addOption(new Option(`--${name} <${placeholder}>`, text));
+  }
+  return command.option("--config <FILE>", "YAML file; flags and TRIBUTARY_* variables outrank it");
+}
+
+/** @throws StreamError CONFIG_INVALID or LISTENER_NOT_PROTECTED, with every mistake in its message. */
+export function loadFrom<Config>(
+  { flags, load }: Configurable<Config>,
+  options: GivenOptions,
+  context: CommandContext,
+): LoadedConfig<Config> {
+  const given = Object.keys(flags).map((name) => [name, textOf(options, new Option(`--${name} <x>`).attributeName())]);
+  return load({
+    flags: Object.fromEntries(given) as ConfigSources["flags"],
+    env: context.env,
+    file: textOf(options, "config"),
+  });
+}
+
+function textOf(options: GivenOptions, name: string): string | undefined {
+  const value = options[name];
+  return typeof value === "string" ? value : undefined;
+}

@@ -1,0 +1,168 @@
+/**
+ * The hub on one page: its parts, the order in which they start, and how a failed disk ends the program.
+ *
+ *   log ▶ engine ▶ groups ▶ Kafka listener
+ *           └────▶ uplink ▶ HTTP listener, which carries the uplink's WebSocket
+ */
+import packageJson from "../package.json" with { type: "json" };
+import type { Clock } from "../shared/clock.ts";
+import { formatListenAddress } from "../shared/config/listen-address.ts";
+import { toStreamError } from "../shared/errors.ts";
+import type { StreamError } from "../shared/errors.ts";
+import { Lifecycle } from "../shared/lifecycle.ts";
+import { WorkerLog } from "../shared/log/worker-log.ts";
+import type { Logger } from "../shared/logger.ts";
+import { workerFile } from "../shared/worker-file.ts";
+import type { HubConfig } from "./config.ts";
+import { EmbeddedEngine } from "./engine/embedded.ts";
+import type { Engine } from "./engine/engine.ts";
+import { GroupCoordinator } from "./group/coordinator-runner.ts";
+import { systemTimers } from "./group/deadline-timers.ts";
+import { HubHttpServer } from "./http/server.ts";
+import { KafkaListener } from "./kafka/listener.ts";
+import { LedgerTable } from "./link/ledger-table.ts";
+import { UplinkServer } from "./link/server.ts";
+
+export type HubParts = { readonly logger: Logger; readonly clock: Clock };
+
+export type RunningHub = {
+  /** HOST:PORT as really bound. */
+  readonly addresses: { readonly http: string; readonly kafka: string };
+  /** Resolves when the hub cannot go on: its disk failed. */
+  readonly failed: Promise<Error>;
+  /** Stops accepting, answers what is on its way, closes the log. */
+  close(): Promise<void>;
+};
+
+/** @throws StreamError LOG_LOCKED, LOG_VERSION, PORT_IN_USE, … after everything that had started was stopped. */
+export async function startHub(config: HubConfig, { logger, clock }: HubParts): Promise<RunningHub> {
+  const lifecycle = new Lifecycle({ logger, clock });
+  const failed = Promise.withResolvers<Error>();
+  let failure: StreamError | undefined;
+  let isStopping = false;
+
+  const { log, engine } = await lifecycle.start({
+    name: "the log",
+    start: async () => {
+      const log = await openLog(config, logger);
+      return { log, engine: new EmbeddedEngine({ log, clock, logger, options: engineOptions(config) }) };
+    },
+    stop: (part) => part.engine.close(),
+  });
+  log.onFatal((error) => {
+    failure = toStreamError(error);
+    logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the hub stops");
+    failed.resolve(error);
+  });
+  const groups = await lifecycle.start({
+    name: "the consumer groups",
+    start: () => openGroups(config, engine, { logger, clock }),
+    stop: (part) => part.close(),
+  });
+  const kafka = new KafkaListener({ engine, groups, clock, logger, options: kafkaOptions(config) });
+  const uplink = await lifecycle.start({
+    name: "the uplink",
+    start: () => openUplink(config, { engine, log, logger, clock }),
+    stop: (part) => part.close(),
+  });
+  const addresses = { http: "", kafka: "" };
+  const http = new HubHttpServer({
+    version: packageJson.version,
+    clock,
+    logger,
+    engine,
+    groups,
+    kafka,
+    agents: uplink,
+    addresses: () => addresses,
+    failure: () => (isStopping ? { code: "CLOSING", message: "the hub is stopping" } : failure),
+    onUplink: (request, socket, head) => uplink.handleUpgrade(request, socket, head),
+    options: config.http.listen,
+  });
+  await lifecycle.start({
+    name: "the Kafka listener",
+    start: async () => (addresses.kafka = formatListenAddress(await kafka.start())),
+    stop: () => kafka.close(),
+  });
+  await lifecycle.start({
+    name: "the HTTP listener",
+    start: async () => (addresses.http = formatListenAddress(await http.start())),
+    stop: () => http.close(),
+  });
+  logger.info({ ...addresses, data: config.data.dir, topics: engine.topics.size }, "hub is ready");
+  const close = (): Promise<void> => {
+    isStopping = true;
+    return lifecycle.stop();
+  };
+  return { addresses, failed: failed.promise, close };
+}
+
+function openLog(config: HubConfig, logger: Logger): Promise<WorkerLog> {
+  return WorkerLog.open({
+    directory: config.data.dir,
+    worker: workerFile(import.meta.url, "./log-worker"),
+    hasReaderThread: true,
+    commitIntervalMs: config.log.commitIntervalMs,
+    crashPointBeforeFsync: "hub-before-fsync",
+    onDamage: ({ partition: { topic, partition }, from, to }) => {
+      const code = "CORRUPT_RECORD";
+      logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is skipped, never served");
+    },
+  });
+}
+
+function engineOptions(config: HubConfig) {
+  return {
+    topicsMax: config.topics.countMax,
+    partitionsPerTopicMax: config.topics.partitionsMax,
+    tailCacheBytesMax: config.tailCache.bytesMax,
+    retentionMs: config.topics.retentionMs,
+    retentionBytes: config.topics.retentionBytes,
+    retentionCheckMs: config.topics.retentionCheckMs,
+  };
+}
+
+function openGroups(config: HubConfig, engine: Engine, { logger, clock }: HubParts): Promise<GroupCoordinator> {
+  const { countMax, ...options } = config.groups;
+  return GroupCoordinator.open({
+    engine,
+    clock,
+    timers: systemTimers,
+    logger,
+    options: { ...options, groupsMax: countMax },
+  });
+}
+
+function kafkaOptions(config: HubConfig) {
+  const { listen, advertised, insecure: _insecure, ...limits } = config.kafka;
+  const { partitions, autoCreate, partitionsMax, retentionMs, retentionBytes } = config.topics;
+  return {
+    ...limits,
+    ...listen,
+    advertisedHost: advertised?.host,
+    advertisedPort: advertised?.port,
+    autoCreateTopics: autoCreate,
+    partitionCountDefault: partitions,
+    partitionCountMax: partitionsMax,
+    topicDefaults: {
+      "retention.ms": String(retentionMs ?? -1),
+      "retention.bytes": String(retentionBytes ?? -1),
+    },
+  };
+}
+
+async function openUplink(
+  config: HubConfig,
+  parts: HubParts & { readonly engine: Engine; readonly log: WorkerLog },
+): Promise<UplinkServer> {
+  const { engine, log, logger, clock } = parts;
+  const { token, autoCreateTopics, agentsMax, creditBytes } = config.uplink;
+  const ledger = new LedgerTable(log);
+  return new UplinkServer({
+    engine,
+    ledger,
+    logger,
+    clock,
+    options: { token, autoCreateTopics, agentsMax, creditBytes },
+  });
+}

@@ -1,0 +1,98 @@
+/**
+ * The uplink protocol `tributary.v1` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
+ * that names it. Plain maps, so that any CBOR library can read them.
+ *
+ *   agent                                                hub
+ *   hello {agent, producer, version, topics}  ─────────▶
+ *         ◀───────────────────  welcome {positions, topics, credit, time}
+ *   produce {id, topic, partition, acks, batch} ───────▶      acks none: no answer
+ *         ◀───────────────────  ack {id, baseOffset}  |  nack {id, code, message, retriable}
+ *         ◀───────────────────  credit {bytes}            more may be sent
+ *   gap {topic, partition, epoch, from, to, reason} ───▶      before the first batch of a new epoch
+ *   status {…}                                ─────────▶
+ */
+import type { Offset, Partition, ProducerEpoch, ProducerId, Sequence, Timestamp } from "../ids.ts";
+import type { Acks } from "../record.ts";
+
+/** Path of the WebSocket on the hub's HTTP port. */
+export const UPLINK_PATH = "/uplink";
+export const UPLINK_SUBPROTOCOL = "tributary.v1";
+/** A message on the uplink, either way. */
+export const UPLINK_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+/** Batches of one partition that may be on their way at once; the hub remembers as many for its deduplication. */
+export const UPLINK_IN_FLIGHT_PER_PARTITION_MAX = 5;
+/** What one batch may become when it is decompressed. */
+export const UPLINK_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
+
+/** Why records that an agent had accepted will never arrive. */
+export const lossReasons = ["overflow", "expired", "oversized", "corrupt", "overload"] as const;
+export type LossReason = (typeof lossReasons)[number];
+
+export type HelloTopic = { readonly name: string; readonly partitions: number };
+
+export type Hello = {
+  readonly t: "hello";
+  readonly agent: string;
+  /** The installation: 63 random bits. */
+  readonly producer: ProducerId;
+  readonly version: string;
+  readonly token?: string;
+  readonly topics: readonly HelloTopic[];
+};
+
+/** Where the hub stands with this producer. Absent for a partition that holds nothing of it. */
+export type UplinkPosition = {
+  readonly topic: string;
+  readonly partition: Partition;
+  readonly epoch: ProducerEpoch;
+  readonly lastSequence: Sequence;
+};
+
+export type Welcome = {
+  readonly t: "welcome";
+  readonly positions: readonly UplinkPosition[];
+  /** The topics of the hello as they exist at the hub; its partition counts rule. */
+  readonly topics: readonly HelloTopic[];
+  /** Bytes of batches the agent may send before it hears of more. */
+  readonly credit: number;
+  /** The hub's wall clock. */
+  readonly time: Timestamp;
+};
+
+export type Produce = {
+  readonly t: "produce";
+  /** Counts up from 1 within a connection. */
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: Partition;
+  readonly acks: Acks;
+  readonly batch: Uint8Array;
+};
+
+export type Gap = {
+  readonly t: "gap";
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: Partition;
+  /** The epoch that begins after the gap. */
+  readonly epoch: ProducerEpoch;
+  /** First and last (inclusive) offset of the agent's own log that is lost. */
+  readonly from: Offset;
+  readonly to: Offset;
+  readonly reason: LossReason;
+};
+
+export type Status = { readonly t: "status"; readonly status: Readonly<Record<string, unknown>> };
+
+export type Ack = { readonly t: "ack"; readonly id: number; readonly baseOffset: Offset };
+export type Nack = {
+  readonly t: "nack";
+  readonly id: number;
+  readonly code: string;
+  readonly message: string;
+  readonly retriable: boolean;
+};
+export type Credit = { readonly t: "credit"; readonly bytes: number };
+
+export type AgentFrame = Hello | Produce | Gap | Status;
+export type HubFrame = Welcome | Ack | Nack | Credit;
