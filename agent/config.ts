@@ -53,10 +53,12 @@ const data = z.strictObject({
 /** Levels of a topic that its subscribers can address; deeper ones cost time for each message. */
 const TOPIC_LEVELS_MAX = 100;
 
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
 const limitShape = Object.fromEntries(
   Object.entries(mqttLimitTable).map(([name, row]) => {
     const max = name === "topicLevelsMax" ? TOPIC_LEVELS_MAX : Number.MAX_SAFE_INTEGER;
-    return [name, wholeNumber({ min: 1, max, default: row.default }, `At most: ${row.meaning}.`)];
+    return [name, wholeNumber({ min: 1, max, default: row.default }, sentence(row.meaning))];
   }),
 ) as Record<keyof typeof mqttLimitTable, ReturnType<typeof wholeNumber>>;
 

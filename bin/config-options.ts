@@ -13,16 +13,28 @@ export type Configurable<Config> = {
   readonly load: (sources: ConfigSources) => LoadedConfig<Config>;
 };
 
+/** An option whose default belongs to the configuration, which is only asked when somebody wants help. */
+export class ConfigOption extends Option {
+  readonly defaultText: () => string | undefined;
+
+  constructor(flags: string, description: string, defaultText: () => string | undefined) {
+    super(flags, description);
+    this.defaultText = defaultText;
+  }
+}
+
 /**
  * Adds the flags and `--config`. Their defaults are shown but not set, because a flag that was not given must not
  * outrank the environment and the file.
  */
 export function addConfigOptions<Config>(command: Command, { flags, load }: Configurable<Config>): Command {
-  const defaults = new Map(load({ flags: {}, env: {} }).explained.map(({ path, value }) => [path, value]));
+  let defaults: ReadonlyMap<string, string> | undefined;
+  const defaultOf = (path: string): string | undefined => {
+    defaults ??= new Map(load({ flags: {}, env: {} }).explained.map((each) => [each.path, each.value]));
+    return defaults.get(path);
+  };
   for (const [name, { path, placeholder, description }] of Object.entries(flags)) {
-    const value = defaults.get(path);
-    const text = value === undefined ? description : `${description} (default: ${value})`;
-    command.addOption(new Option(`--${name} <${placeholder}>`, text));
+    command.addOption(new ConfigOption(`--${name} <${placeholder}>`, description, () => defaultOf(path)));
   }
   return command.option("--config <FILE>", "YAML file; flags and TRIBUTARY_* variables outrank it");
 }

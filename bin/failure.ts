@@ -2,8 +2,8 @@
  * How a command fails: one clear line with the code, what to do about it, and an exit code from sysexits.h that
  * supervisors and scripts can tell apart.
  */
-import { StreamError, toStreamError } from "../shared/errors.ts";
-import type { ErrorCode } from "../shared/errors.ts";
+import { toStreamError } from "../shared/errors.ts";
+import type { ErrorCode, StreamError } from "../shared/errors.ts";
 import type { Paint } from "./context.ts";
 
 export const exitCodes = {

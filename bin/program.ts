@@ -4,6 +4,7 @@ import { findPackageJSON } from "node:module";
 import { Command, CommanderError } from "commander";
 import type { Option } from "commander";
 import { commandTable } from "./command-table.ts";
+import { ConfigOption } from "./config-options.ts";
 import { paintFor } from "./context.ts";
 import type { CommandContext } from "./context.ts";
 import { describeFailure, exitCodeFor, exitCodes } from "./failure.ts";
@@ -67,7 +68,9 @@ function describeOption(option: Option): string {
   const notes: string[] = [];
   if (argChoices !== undefined) notes.push(`one of ${argChoices.join(", ")}`);
   const hasDefault = defaultValue !== undefined && defaultValue !== false && !Array.isArray(defaultValue);
-  if (hasDefault) notes.push(`default: ${defaultValueDescription ?? String(defaultValue)}`);
+  const ownDefault = hasDefault ? (defaultValueDescription ?? String(defaultValue)) : undefined;
+  const text = option instanceof ConfigOption ? option.defaultText() : ownDefault;
+  if (text !== undefined) notes.push(`default: ${text}`);
   return notes.length === 0 ? description : `${description} (${notes.join("; ")})`;
 }
 

@@ -88,6 +88,7 @@ type GroupPartition = {
   readonly topic: string;
   readonly partition: number;
   readonly committed: number | null;
+  readonly start: number;
   readonly end: number;
   readonly lag: number | null;
   readonly member: string | null;
@@ -108,8 +109,8 @@ async function describeGroup(id: string, options: ListOptions, context: CommandC
   const paint = paintFor(context.stdout, context.env);
   const lag = partitions.reduce((sum, partition) => sum + (partition.lag ?? 0), 0);
   const memberText = formatCountOf(members.length, "member");
-  const openCount = partitions.filter((partition) => partition.committed === null).length;
-  const openText = openCount === 0 ? "" : ` and ${openCount} of ${partitions.length} partitions not read yet`;
+  const openCount = partitions.filter(({ committed, start, end }) => committed === null && end > start).length;
+  const openText = openCount === 0 ? "" : `, ${formatCountOf(openCount, "partition")} not read yet`;
   await writeLine(context.stdout, `${paint.strong(id)}  ${state}, ${memberText}, lag ${formatCount(lag)}${openText}`);
   if (members.length > 0) {
     await writeLine(context.stdout, "");
@@ -170,7 +171,7 @@ function groupPartitions(
     const offset = committed.get(key) ?? null;
     // What retention took is no longer there to be read, so it does not count as lag.
     const lag = offset === null ? null : Math.max(0, end - Math.max(offset, start));
-    return { topic: range.name, partition, committed: offset, end, lag, member: owners.get(key) ?? null };
+    return { topic: range.name, partition, committed: offset, start, end, lag, member: owners.get(key) ?? null };
   });
 }
 

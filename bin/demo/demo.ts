@@ -20,7 +20,7 @@ import { Observer } from "./observer.ts";
 import { portOrAnyOther } from "./ports.ts";
 import { SensorFleet } from "./sensor-fleet.ts";
 import { createSensors } from "./sensor-model.ts";
-import { fitLine, renderStatusLine } from "./status-line.ts";
+import { renderStatusLine } from "./status-line.ts";
 import { renderWelcome } from "./welcome.ts";
 
 export type DemoOptions = { readonly data: string; readonly seed: number };
@@ -28,9 +28,12 @@ export type DemoOptions = { readonly data: string; readonly seed: number };
 const HOST = "127.0.0.1";
 /** The defaults of hub and agent, so that the commands find the demo without flags. */
 const WANTED_PORTS = { http: 7070, kafka: 9092, mqtt: 1883, admin: 7071 } as const;
+const portNames = ["http", "kafka", "mqtt", "admin"] as const;
 const DEMO_TOPICS = ["climate", "doors", "energy", "machines"] as const;
 const PARTITION_COUNT = 4;
 const AGENT_CONFIG_FILE = fileURLToPath(new URL("agent.yaml", import.meta.url));
+/** Long enough for the first messages to have gone all the way. */
+const FIRST_INTERVAL_MS = 2000;
 const TERMINAL_INTERVAL_MS = 1000;
 const PLAIN_INTERVAL_MS = 5000;
 /** Back to the first column and clear what is there. */
@@ -100,11 +103,13 @@ async function startParts(options: DemoOptions, context: CommandContext, started
 
 async function choosePorts(context: CommandContext): Promise<Record<keyof typeof WANTED_PORTS, number>> {
   const chosen: Record<keyof typeof WANTED_PORTS, number> = { ...WANTED_PORTS };
-  for (const name of ["http", "kafka", "mqtt", "admin"] as const) {
+  for (const name of portNames) {
     chosen[name] = await portOrAnyOther(HOST, WANTED_PORTS[name]);
-    if (chosen[name] === 0) {
-      await writeLine(context.stdout, `Port ${WANTED_PORTS[name]} (${name}) is taken: another one is used, see below.`);
-    }
+  }
+  const taken = portNames.filter((name) => chosen[name] === 0).map((name) => `${WANTED_PORTS[name]} (${name})`);
+  if (taken.length > 0) {
+    const list = new Intl.ListFormat("en").format(taken);
+    await writeLine(context.stdout, `Taken by another program: port ${list}. Free ones are used instead, see below.\n`);
   }
   return chosen;
 }
@@ -150,13 +155,14 @@ async function redraw(
   { context, signal, isTerminal }: { context: CommandContext; signal: AbortSignal; isTerminal: boolean },
 ): Promise<void> {
   let before = await observer.look();
-  const intervalMs = isTerminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS;
+  let intervalMs = FIRST_INTERVAL_MS;
   // An abort ends the wait early, with false.
   while (await delay(intervalMs, true, { signal }).catch(() => false)) {
+    intervalMs = isTerminal ? TERMINAL_INTERVAL_MS : PLAIN_INTERVAL_MS;
     const now = await observer.look();
-    const line = renderStatusLine(before, now);
+    const line = renderStatusLine(before, now, isTerminal ? context.stdout.columns : undefined);
     before = now;
-    if (isTerminal) await write(context.stdout, `${REDRAW}${fitLine(line, context.stdout.columns)}`);
+    if (isTerminal) await write(context.stdout, `${REDRAW}${line}`);
     else await writeLine(context.stdout, line);
   }
 }

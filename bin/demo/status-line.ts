@@ -1,5 +1,5 @@
 /** The demo's live line, from two looks at its counters; pure. */
-import { formatBytes, formatCount } from "../table.ts";
+import { formatBytes, formatCount, formatCountOf } from "../table.ts";
 
 /** Counters since the start; each only grows, except the backlog. */
 export type Look = {
@@ -21,8 +21,13 @@ export type Look = {
   readonly latencyMs: number | undefined;
 };
 
-/** "sensors 76/s > hub 76/s > group 76/s | lag 0 | backlog 0 | 2.1 MiB on disk | 5 ms from sensor to consumer" */
-export function renderStatusLine(before: Look, now: Look): string {
+const SEPARATOR = " | ";
+
+/**
+ * "sensors 76/s > hub 76/s > group 76/s | lag 0 | backlog 0 | 5 ms end to end | 2.1 MiB on disk | 4,230 records", or as
+ * many of these parts as `columns` have room for: a line that wraps cannot be drawn over.
+ */
+export function renderStatusLine(before: Look, now: Look, columns = Number.POSITIVE_INFINITY): string {
   const seconds = (now.atMs - before.atMs) / 1000;
   const rate = (count: (look: Look) => number): string => {
     const perSecond = seconds > 0 ? (count(now) - count(before)) / seconds : 0;
@@ -37,17 +42,12 @@ export function renderStatusLine(before: Look, now: Look): string {
     path,
     `lag ${formatCount(now.lag)}`,
     `backlog ${now.backlog === undefined ? "?" : formatCount(now.backlog)}`,
-    `${formatCount(now.stored)} records`,
+    ...(now.latencyMs === undefined ? [] : [`${Math.round(now.latencyMs)} ms end to end`]),
     `${formatBytes(now.diskBytes)} on disk`,
+    formatCountOf(now.stored, "record"),
   ];
-  if (now.latencyMs !== undefined) parts.push(`${Math.round(now.latencyMs)} ms from sensor to consumer`);
-  return parts.join(" | ");
-}
-
-/** Cut to what a terminal shows on one line, because a line that wraps cannot be drawn over. */
-export function fitLine(line: string, columns: number | undefined): string {
-  if (columns === undefined || line.length < columns) return line;
-  return `${line.slice(0, Math.max(0, columns - 2))}…`;
+  while (parts.length > 1 && parts.join(SEPARATOR).length >= columns) parts.pop();
+  return parts.join(SEPARATOR).slice(0, Math.max(0, columns - 1));
 }
 
 /** The middle value; undefined of none. */

@@ -170,18 +170,19 @@ class Membership {
   }
 }
 
+/** The library's types promise what a record need not have. */
+type MaybeBytes = Buffer | null | undefined;
+
 function recordOf(message: Message): ConsumedRecord {
+  const { key, value }: { readonly key: MaybeBytes; readonly value: MaybeBytes } = message;
+  const entries: readonly (readonly [MaybeBytes, MaybeBytes])[] = message.headerEntries;
   return {
     topic: message.topic,
     partition: message.partition,
     offset: Number(message.offset),
     timestamp: Number(message.timestamp),
-    // The types promise a key; a record without one comes as null or undefined.
-    key: (message.key as Buffer | null | undefined) ?? null,
-    value: (message.value as Buffer | null | undefined) ?? null,
-    headers: message.headerEntries.map(([key, value]) => ({
-      key: (key as Buffer | null)?.toString("utf8") ?? "",
-      value: (value as Buffer | null | undefined) ?? null,
-    })),
+    key: key ?? null,
+    value: value ?? null,
+    headers: entries.map(([name, content]) => ({ key: name?.toString("utf8") ?? "", value: content ?? null })),
   };
 }

@@ -2,6 +2,7 @@
  * Sends records to one topic in the order they are given. What gathers while a batch is on its way makes the next one,
  * so a single line goes out at once and a flood in large batches.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { ProduceAcks, Producer } from "@platformatic/kafka";
 import type { Codec } from "../../shared/batch/record-batch.ts";
 import { StreamError } from "../../shared/errors.ts";
@@ -94,8 +95,8 @@ export class RecordSender {
 
   /** Never rejects: the failure waits for the next `add` or `flush`. */
   async #sendWaiting(): Promise<void> {
-    // What is added in the same turn goes into the same batch.
-    await Promise.resolve();
+    // What is added in the same turn of the event loop, as the lines of one read are, goes into the same batch.
+    await nextTurn();
     try {
       while (this.#waiting.length > 0) {
         const batch = this.#waiting;

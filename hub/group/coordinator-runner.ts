@@ -359,7 +359,7 @@ export class GroupCoordinator implements Groups {
   #startSweep(): RunningTimer {
     return this.#parts.timers.start(this.#options.idleGroupSweepMs, () => {
       this.#sweep = this.#startSweep();
-      for (const group of [...this.#groups.values()]) {
+      for (const group of this.#groups.values()) {
         const isUntouched = group.sweptState === group.state;
         group.sweptState = group.state;
         // When the disk refuses, the next sweep tries again.

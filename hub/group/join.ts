@@ -102,6 +102,7 @@ function givePendingId(draft: Draft, { to, request, newMemberId }: JoinEvent): v
 function admit(draft: Draft, { request, to }: JoinEvent, memberId: string): void {
   if (draft.members.size === 0) draft.protocolType = request.protocolType;
   const { instanceId } = request;
+  if (instanceId !== null) persistNewId(draft, instanceId, memberId);
   const fresh = { memberId, instanceId, assignment: noBytes, joinWaiter: null, syncWaiter: null, isNew: true };
   addMember(draft, { ...fresh, ...statementsOf(request, draft.limits) }, to);
 }
@@ -148,7 +149,7 @@ function onReturnOfStaticMember(draft: Draft, { request, to, newMemberId }: Join
   replaceMember(draft, former, { ...former, ...statementsOf(request, draft.limits), memberId: newMemberId });
   const isProtocolKept = draft.phase === "Stable" && chooseProtocol([...draft.members.values()]) === draft.protocolName;
   if (!isProtocolKept) {
-    persistNewId(draft, former.memberId, newMemberId);
+    if (former.instanceId !== null) persistNewId(draft, former.instanceId, newMemberId);
     parkJoin(draft, newMemberId, to);
     return rebalance(draft);
   }
@@ -185,15 +186,17 @@ function replaceMember(draft: Draft, former: Member, member: Member): void {
 }
 
 /**
- * Writes the new id into the last stable generation on disk. Otherwise a hub that dies during this rebalance would come
- * back knowing the instance under its old id only, and would fence the living process: fatal to a client.
+ * Writes a static member's new id into the last stable generation on disk. Otherwise a hub that dies during this
+ * rebalance would come back knowing the instance under its old id only, and would fence the living process: fatal to a
+ * client. The old member may be gone from memory already; the disk hears of it with the next stable generation.
  */
-function persistNewId(draft: Draft, formerId: string, memberId: string): void {
+function persistNewId(draft: Draft, instanceId: string, memberId: string): void {
   const { saved } = draft;
-  if (saved === null || !saved.members.some((member) => member.memberId === formerId)) return;
+  const former = saved?.members.find((member) => member.instanceId === instanceId);
+  if (saved === null || former === undefined) return;
   persist(draft, {
     ...saved,
-    leaderId: saved.leaderId === formerId ? memberId : saved.leaderId,
-    members: saved.members.map((member) => (member.memberId === formerId ? { ...member, memberId } : member)),
+    leaderId: saved.leaderId === former.memberId ? memberId : saved.leaderId,
+    members: saved.members.map((member) => (member === former ? { ...member, memberId } : member)),
   });
 }

@@ -172,7 +172,7 @@ export function commonProtocols(members: readonly Pick<Member, "protocols">[]): 
 
 export function onSyncTimer(draft: Draft): void {
   if (draft.pendingSync.size === 0) return;
-  for (const memberId of [...draft.pendingSync]) {
+  for (const memberId of draft.pendingSync) {
     const member = draft.members.get(memberId);
     if (member !== undefined) removeMember(draft, member);
   }

@@ -30,6 +30,8 @@ export type Peer = {
   readonly clientHost: string;
   /** Where this client reaches the hub. */
   readonly advertised: { readonly host: string; readonly port: number };
+  /** The client has said what it is, with ApiVersions 3 or later; see plain-batches.ts. */
+  isIdentified: boolean;
   /** Aborts when the connection is closed: nobody waits for the answer any more. */
   readonly closed: AbortSignal;
 };

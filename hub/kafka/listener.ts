@@ -176,6 +176,7 @@ export class KafkaListener {
     const { advertisedHost, advertisedPort, host, port } = this.#options;
     return {
       clientHost: `/${address}`,
+      isIdentified: false,
       advertised: {
         host: advertisedHost ?? (socket.localAddress === undefined ? host : plainAddress(socket.localAddress)),
         port: advertisedPort ?? socket.localPort ?? port,

@@ -202,6 +202,17 @@ export function frameBatch(fields: BatchFields, payload: Uint8Array): Buffer {
   return batch;
 }
 
+/** The batch with other bytes for its records, in another codec; all else stays as it is, but for length and CRC. */
+export function replacePayload(batch: Buffer, payload: Uint8Array, codec: Codec): Buffer {
+  const replaced = Buffer.allocUnsafe(BATCH_HEADER_BYTES + payload.length);
+  batch.copy(replaced, 0, 0, BATCH_HEADER_BYTES);
+  replaced.set(payload, BATCH_HEADER_BYTES);
+  replaced.writeInt32BE(replaced.length - BATCH_PREFIX_BYTES, AT.length);
+  replaced.writeInt16BE((batch.readInt16BE(AT.attributes) & ~CODEC_MASK) | codecs.indexOf(codec), AT.attributes);
+  replaced.writeUInt32BE(crc32c(replaced.subarray(AT.attributes)), AT.crc);
+  return replaced;
+}
+
 /** The batches in `source`, which holds whole batches one after another, as a log read returns them. */
 export function* splitBatches(source: Buffer): Generator<Buffer> {
   for (let at = 0; at < source.length;) {

@@ -5,7 +5,14 @@ import type { NewRecord, RecordHeader, StoredRecord } from "../record.ts";
 import { BatchBuilder, encodeHeaders, noHeaders } from "./batch-builder.ts";
 import type { OpenBatch } from "./batch-builder.ts";
 import { compress, decompress } from "./compression.ts";
-import { BATCH_HEADER_BYTES, codecOf, frameBatch, isLogAppendTime, readBatchHeader } from "./record-batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  codecOf,
+  frameBatch,
+  isLogAppendTime,
+  readBatchHeader,
+  replacePayload,
+} from "./record-batch.ts";
 import type { BatchHeader, Codec } from "./record-batch.ts";
 import { VarintReader } from "./varint.ts";
 
@@ -98,6 +105,15 @@ export function closeBatch(open: OpenBatch, codec: Codec): Buffer {
     },
     compress(codec, new Uint8Array(open.buffer, 0, open.bytes)),
   );
+}
+
+/**
+ * The same batch without compression: offsets, times and producer stay, only the CRC is new.
+ *
+ * @throws StreamError CORRUPT_RECORD, MESSAGE_TOO_LARGE.
+ */
+export function decompressBatch(batch: Buffer): Buffer {
+  return replacePayload(batch, recordsSection(batch, readBatchHeader(batch)), "none");
 }
 
 /** A batch of the given records: for callers that are not on the hot path. */

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
 import { Consumer, stringDeserializers } from "@platformatic/kafka";
 import { TestChild } from "../support/child-process.ts";
-import type { After } from "../support/child-process.ts";
+import { onCleanUp } from "../support/clean-up.ts";
+import type { After } from "../support/clean-up.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
 import type { KcatRecord } from "../support/kcat.ts";
@@ -79,7 +80,7 @@ async function readWithPlatformatic(t: After, hub: HubProgram, count: number): P
     groupId: "platformatic",
     deserializers: stringDeserializers,
   });
-  t.after(() => consumer.close(true));
+  onCleanUp(t, () => consumer.close(true));
   const stream = await consumer.consume({ topics: [topic], mode: "earliest", autocommit: true });
   const records: SeenRecord[] = [];
   for await (const { partition, offset, timestamp, value } of stream) {
@@ -96,7 +97,9 @@ suite("consumers", () => {
     const members = [await startMember(t, hub), await startMember(t, hub)] as const;
     const [victim, heir] = members;
     const describe = (): string => members.map(({ assigned, readCount }) => `[${assigned}] ${readCount()}`).join(", ");
-    await waitUntil(() => members.every(({ assigned, readCount }) => assigned.length === 2 && readCount() >= 500), {
+    const isAtWork = ({ assigned, committed }: Member): boolean =>
+      assigned.length === 2 && assigned.every((partition) => (committed.get(partition) ?? 0) >= 500);
+    await waitUntil(() => members.every(isAtWork), {
       what: "both members at work on half of the partitions",
       deadlineMs: DEADLINE_MS,
       describe,

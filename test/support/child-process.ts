@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
-import type { TestContext } from "node:test";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
-export type After = Pick<TestContext, "after">;
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
 /** Of stderr, the end: what a program says last is what explains its end. */
@@ -15,7 +15,10 @@ export type ChildOptions = {
   readonly args: readonly string[];
   /** On top of the test's own environment; undefined removes. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Of stdout. */
   readonly onLine?: (line: string) => void;
+  /** Of stdout, instead of lines: for what comes too fast to be looked at. */
+  readonly onData?: (chunk: Buffer) => void;
 };
 
 export class TestChild {
@@ -34,10 +37,9 @@ export class TestChild {
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderrTail = (this.#stderrTail + text).slice(-STDERR_TAIL_LENGTH_MAX);
     });
-    if (child.stdout !== null) {
-      const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
-      lines.on("line", (line) => options.onLine?.(line));
-    }
+    const { onLine = () => undefined, onData } = options;
+    if (onData !== undefined) child.stdout?.on("data", onData);
+    else if (child.stdout !== null) createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", onLine);
     this.exited = new Promise((resolve) => {
       child.once("close", (code, signal) => {
         this.#exit = { code, signal };
@@ -61,7 +63,7 @@ export class TestChild {
     const { pid } = child;
     if (pid === undefined) throw new Error(`${options.command} was started and has no process id`);
     const started = new TestChild(child, pid, options);
-    t.after(() => started.kill9());
+    onCleanUp(t, () => started.kill9());
     return started;
   }
 

@@ -2,7 +2,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LeanPublisher } from "./lean-publisher.ts";
 import type { PublisherOptions } from "./lean-publisher.ts";
-import type { After } from "./child-process.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { MqttJsPublisher } from "./mqtt-js-publisher.ts";
 import type { PublishHistory, Qos } from "./publish-history.ts";
 
@@ -25,7 +26,6 @@ export type FleetOptions = {
 
 const PAYLOAD_BYTES = 100;
 const PACE_MS = 5;
-/** Clients are spread so that a paced fleet sends evenly, not all at each tick. */
 const MS_PER_SECOND = 1000;
 
 type Publisher = LeanPublisher | MqttJsPublisher;
@@ -54,6 +54,12 @@ export class Fleet {
 
   get resentCount(): number {
     return this.#sum((history) => history.resentCount);
+  }
+
+  /** Connections that were accepted, of lean clients. */
+  get connectionCount(): number {
+    const lean = this.#publishers.filter((publisher) => publisher instanceof LeanPublisher);
+    return lean.reduce((sum, publisher) => sum + publisher.connectionCount, 0);
   }
 
   /** Waits until every message is answered. @throws at the deadline, or when a client fails. */
@@ -93,12 +99,6 @@ export class Fleet {
     }, PACE_MS);
   }
 
-  /** Connections that were accepted, of lean clients. */
-  get connectionCount(): number {
-    const lean = this.#publishers.filter((publisher) => publisher instanceof LeanPublisher);
-    return lean.reduce((sum, publisher) => sum + publisher.connectionCount, 0);
-  }
-
   #sum(count: (history: PublishHistory) => number): number {
     return this.#publishers.reduce((sum, { history }) => sum + count(history), 0);
   }
@@ -124,6 +124,6 @@ export function startFleet(t: After, options: FleetOptions): Fleet {
     return kind === "lean" ? new LeanPublisher(publisher) : new MqttJsPublisher(publisher);
   });
   const fleet = new Fleet(publishers, perSecond);
-  t.after(() => fleet.close());
+  onCleanUp(t, () => fleet.close());
   return fleet;
 }

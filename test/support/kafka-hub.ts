@@ -41,7 +41,7 @@ export function kafkaServices(hub: TestHubOptions = {}): Omit<Services, "engine"
 }
 
 export function testPeer(closed: AbortSignal = new AbortController().signal): Peer {
-  return { clientHost: "/127.0.0.1", advertised: { host: "hub.example", port: 9092 }, closed };
+  return { clientHost: "/127.0.0.1", isIdentified: false, advertised: { host: "hub.example", port: 9092 }, closed };
 }
 
 const CORRELATION_ID = 7;

@@ -34,6 +34,8 @@ await consumer.subscribe({ topics: [topic], fromBeginning: true });
 await consumer.run({
   autoCommit: false,
   eachBatchAutoResolve: false,
+  // All its partitions at once, so that it is in the middle of each.
+  partitionsConsumedConcurrently: 4,
   eachBatch: async ({ batch, heartbeat, isRunning, isStale, resolveOffset }) => {
     const { partition, messages } = batch;
     for (let from = 0; from < messages.length; from += RECORDS_PER_COMMIT) {

@@ -1,5 +1,5 @@
 /** kcat (librdkafka) as a consumer from outside: what it prints, parsed. */
-import type { After } from "./child-process.ts";
+import type { After } from "./clean-up.ts";
 import { TestChild } from "./child-process.ts";
 import { decodePayload } from "./payload.ts";
 import type { CheckedRecord } from "./checker.ts";
@@ -43,11 +43,6 @@ export function startGroupMember(
 ): Promise<KcatReader> {
   const start = ["-X", "auto.offset.reset=earliest"];
   return startReader(t, ["-b", address, "-q", ...start, "-G", group, topic]);
-}
-
-/** Follows all partitions from the beginning, in no group. */
-export function startFollower(t: After, address: string, topic: string): Promise<KcatReader> {
-  return startReader(t, ["-b", address, "-q", "-C", "-t", topic, "-o", "beginning"]);
 }
 
 /** Everything from `from` (as kcat's -o: "beginning", "s@TIMESTAMP") to the end. @throws when kcat fails. */

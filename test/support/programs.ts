@@ -7,7 +7,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { TestChild } from "./child-process.ts";
-import type { After, Exit } from "./child-process.ts";
+import type { Exit } from "./child-process.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { freePort } from "./free-port.ts";
 import { tempDir } from "./temp-dir.ts";
 
@@ -119,10 +121,10 @@ class Program {
   }
 }
 
-/** Clean-up runs in the order in which it was asked for: the process goes first, then the directories it writes to. */
+/** Asked for before its directories are made, because those go in the order in which they came. */
 function endedBeforeItsFiles<Kind extends Program>(t: After, create: () => Kind): Kind {
   let program: Kind | undefined;
-  t.after(() => (program?.isRunning === true ? program.kill9() : undefined));
+  onCleanUp(t, () => (program?.isRunning === true ? program.kill9() : undefined));
   program = create();
   return program;
 }

@@ -1,16 +1,19 @@
 /** How far a topic has grown at a hub, asked as any Kafka client would ask. */
 import { Kafka, logLevel } from "kafkajs";
 import type { Admin } from "kafkajs";
-import type { After } from "./child-process.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { waitUntil } from "./wait-until.ts";
 
 export function kafkaJs(address: string): Kafka {
-  return new Kafka({ clientId: "tributary-test", brokers: [address], logLevel: logLevel.NOTHING });
+  // A hub that was killed is back within a second or so, time and again.
+  const retry = { initialRetryTime: 50, maxRetryTime: 500, retries: 200 };
+  return new Kafka({ clientId: "tributary-test", brokers: [address], logLevel: logLevel.NOTHING, retry });
 }
 
 export async function openAdmin(t: After, address: string): Promise<Admin> {
   const admin = kafkaJs(address).admin();
-  t.after(() => admin.disconnect());
+  onCleanUp(t, () => admin.disconnect());
   await admin.connect();
   return admin;
 }

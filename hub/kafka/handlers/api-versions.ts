@@ -5,6 +5,8 @@ import { encodeResponse } from "../compile.ts";
 import type { ApiDescription } from "../schema.ts";
 import { apiVersionsApi } from "../schemas/cluster.ts";
 
+const NAMES_SOFTWARE_FROM_VERSION = 3;
+
 const rangeOf = ({ key, advertisedFrom, last }: ApiDescription) => ({
   apiKey: key,
   minVersion: advertisedFrom,
@@ -13,7 +15,10 @@ const rangeOf = ({ key, advertisedFrom, last }: ApiDescription) => ({
 
 export function apiVersions(others: readonly ApiDescription[]): Handler {
   const apiKeys = [...others, apiVersionsApi].map(rangeOf).toSorted((a, b) => a.apiKey - b.apiKey);
-  return handler(apiVersionsApi, () => ({ errorCode: NO_ERROR, apiKeys }));
+  return handler(apiVersionsApi, (_request, { version, peer }) => {
+    if (version >= NAMES_SOFTWARE_FROM_VERSION) peer.isIdentified = true;
+    return { errorCode: NO_ERROR, apiKeys };
+  });
 }
 
 /** To a version that is not served, in version 0: the client reads which ones are and asks again (KIP-511). */

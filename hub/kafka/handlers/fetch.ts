@@ -3,10 +3,12 @@
  * session id 0 of every answer tells clients to send the full list of partitions again.
  */
 import type { ErrorCode } from "../../../shared/errors.ts";
+import { toStreamError } from "../../../shared/errors.ts";
 import { bytesAvailable, readPartitions } from "../fetch-read.ts";
 import type { Fetched, Wanted } from "../fetch-read.ts";
 import { handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
+import { needsPlainBatches, toPlainBatches } from "../plain-batches.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";
 import { fetchApi } from "../schemas/records.ts";
 import type { Watched } from "../purgatory.ts";
@@ -31,8 +33,16 @@ export const fetch = handler(fetchApi, async (request, context): Promise<FetchRe
     request,
     context,
   );
-  return respond(request, topics, fetched);
+  return respond(request, topics, needsPlainBatches(context.version, context.peer) ? fetched.map(plain) : fetched);
 });
+
+function plain(each: Fetched): Fetched {
+  try {
+    return { ...each, batches: toPlainBatches(each.batches) };
+  } catch (error) {
+    return { ...each, error: toStreamError(error).code, batches: NO_BYTES, bytes: 0 };
+  }
+}
 
 function wantedTopics(request: FetchRequest, context: RequestContext): WantedTopic[] {
   const topicById = context.topicIds.forRequest();

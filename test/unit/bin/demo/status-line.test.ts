@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fitLine, median, renderStatusLine } from "../../../../bin/demo/status-line.ts";
+import { median, renderStatusLine } from "../../../../bin/demo/status-line.ts";
 import type { Look } from "../../../../bin/demo/status-line.ts";
 
 const before: Look = {
@@ -27,7 +27,7 @@ test("rates are per second between two looks", () => {
   };
   assert.equal(
     renderStatusLine(before, now),
-    "sensors 75/s > hub 1,075/s > group 0/s | lag 2,160 | backlog 0 | 2,240 records | 4.0 KiB on disk | 4 ms from sensor to consumer",
+    "sensors 75/s > hub 1,075/s > group 0/s | lag 2,160 | backlog 0 | 4 ms end to end | 4.0 KiB on disk | 2,240 records",
   );
 });
 
@@ -36,10 +36,14 @@ test("two looks at the same moment, and a counter that fell, give no strange rat
   assert.match(renderStatusLine(before, { ...before, atMs: 2000, stored: 0 }), /hub 0\/s/);
 });
 
-test("a line is cut to the width of the terminal", () => {
-  assert.equal(fitLine("abcdef", 80), "abcdef");
-  assert.equal(fitLine("abcdef", 5), "abc…");
-  assert.equal(fitLine("abcdef", undefined), "abcdef");
+test("parts that a narrow terminal has no room for are left out from the end", () => {
+  const wide = renderStatusLine(before, before);
+  assert.equal(renderStatusLine(before, before, wide.length + 1), wide);
+  assert.equal(
+    renderStatusLine(before, before, wide.length),
+    "sensors 0/s > hub 0/s > group 0/s | lag 10 | backlog 10 | 4.0 KiB on disk",
+  );
+  assert.equal(renderStatusLine(before, before, 12), "sensors 0/s");
 });
 
 test("the median is the middle, and undefined of nothing", () => {

@@ -37,7 +37,7 @@ export class FakeGroupEngine implements GroupEngine {
     this.#held = held;
     return (order = "oldest-first") => {
       this.#held = undefined;
-      for (const release of order === "newest-first" ? held.reverse() : held) release();
+      for (const release of order === "newest-first" ? held.toReversed() : held) release();
     };
   }
 

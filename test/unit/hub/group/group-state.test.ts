@@ -44,3 +44,11 @@ test("restore: a static member that took a new id in the rebalance in which the 
   assert.deepEqual([play.state.generation, play.memberIds], [1, ["a", "b2", "c"]]);
   assert.equal(play.state.members.get("b2")?.assignment.toString(), "for b");
 });
+
+test("restore: a static member that was expelled and came back as a new one, before the group died, is known by its new id", () => {
+  const before = preparingGroup(["a", "b", "c"], statics);
+  before.expire({ session: "b" });
+  before.join("b2", { instanceId: "two" });
+  const play = new GroupPlay({}, before.persisted.at(-1) ?? undefined);
+  assert.deepEqual([play.state.generation, play.memberIds], [1, ["a", "b2", "c"]]);
+});

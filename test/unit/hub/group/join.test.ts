@@ -11,19 +11,10 @@ import {
   protocols,
   stableGroup,
 } from "./group-play.ts";
+import { testJoins, type JoinRow } from "./join-rows.ts";
 
 const one: JoinFields = { instanceId: "one" };
 const twoStatics = { fields: { a: one, b: { instanceId: "two" } } };
-
-/** Each row is a cell of the JoinGroup table: a group, a join, the answer ("parked" if none yet), the phase after it. */
-type Row = {
-  readonly row: string;
-  readonly given: () => GroupPlay;
-  readonly join: JoinFields & { readonly as?: string };
-  readonly answer: string;
-  readonly phase: string;
-  readonly also?: (play: GroupPlay, answer: ReturnType<GroupPlay["joined"]> | undefined) => void;
-};
 
 function deadGroup(): GroupPlay {
   const play = new GroupPlay();
@@ -31,7 +22,7 @@ function deadGroup(): GroupPlay {
   return play;
 }
 
-const firstJoins: readonly Row[] = [
+const firstJoins: readonly JoinRow[] = [
   {
     row: "no id, dynamic, v4 or later: an id to come back with, and a session to do so",
     given: () => new GroupPlay(),
@@ -119,7 +110,7 @@ const firstJoins: readonly Row[] = [
   },
 ];
 
-const rejoins: readonly Row[] = [
+const rejoins: readonly JoinRow[] = [
   {
     row: "member, rebalance under way: is parked until all have joined",
     given: () => preparingGroup(["a", "b", "c"]),
@@ -207,91 +198,7 @@ const rejoins: readonly Row[] = [
   },
 ];
 
-const staticReturns: readonly Row[] = [
-  {
-    row: "static follower, stable, v9: takes its place again, no rebalance",
-    given: () => stableGroup(["a", "b"], twoStatics),
-    join: { instanceId: "two", supportsSkippingAssignment: true, as: "b2" },
-    answer: "ok",
-    phase: "Stable",
-    also(play, answer) {
-      assert.deepEqual([answer?.memberId, answer?.generation, answer?.leader], ["b2", 1, "a"]);
-      assert.deepEqual([answer?.skipAssignment, answer?.members], [false, []]);
-      assert.deepEqual(play.memberIds, ["a", "b2"]);
-      assert.equal(play.state.members.get("b2")?.assignment.toString(), "for b");
-      assert.equal(play.sessionMs("b"), undefined);
-      assert.equal(play.sessionMs("b2"), 10_000);
-      assert.deepEqual(
-        play.persisted.at(-1)?.members.map(({ memberId }) => memberId),
-        ["a", "b2"],
-      );
-    },
-  },
-  {
-    row: "static leader, stable, v9: leads on, sees the members, and does not assign (KIP-814)",
-    given: () => stableGroup(["a", "b"], twoStatics),
-    join: { ...one, supportsSkippingAssignment: true, as: "a2" },
-    answer: "ok",
-    phase: "Stable",
-    also(play, answer) {
-      assert.deepEqual([answer?.leader, answer?.skipAssignment], ["a2", true]);
-      assert.deepEqual(
-        answer?.members.map(({ memberId }) => memberId),
-        ["a2", "b"],
-      );
-      assert.equal(play.persisted.at(-1)?.leaderId, "a2");
-    },
-  },
-  {
-    row: "static leader, stable, before v9: is told its former id leads, so that it acts as a follower",
-    given: () => stableGroup(["a", "b"], twoStatics),
-    join: { ...one, as: "a2" },
-    answer: "ok",
-    phase: "Stable",
-    also: (_play, answer) =>
-      assert.deepEqual([answer?.leader, answer?.skipAssignment, answer?.members], ["a", false, []]),
-  },
-  {
-    row: "static, stable, and another protocol would be chosen: a rebalance",
-    given: () => stableGroup(["a"], { fields: { a: one } }),
-    join: { ...one, protocols: protocols("sticky"), as: "a2" },
-    answer: "ok",
-    phase: "CompletingRebalance",
-    also(play, answer) {
-      assert.deepEqual([answer?.generation, answer?.protocolName, answer?.leader], [2, "sticky", "a2"]);
-      assert.deepEqual(
-        play.persisted.at(-1)?.members.map(({ memberId }) => memberId),
-        ["a2"],
-        "known after a crash",
-      );
-      assert.equal(play.persisted.at(-1)?.generation, 1, "the last stable generation");
-    },
-  },
-  {
-    row: "static, assignments awaited: a rebalance, for the leader may have assigned to the former id",
-    given: () => completingGroup(["a", "b"], twoStatics),
-    join: { instanceId: "two", as: "b2" },
-    answer: "parked",
-    phase: "PreparingRebalance",
-    also: (play) => assert.deepEqual(play.memberIds, ["a", "b2"]),
-  },
-  {
-    row: "static, rebalance under way, the last to join: the next generation",
-    given: () => preparingGroup(["a", "b"], twoStatics),
-    join: { instanceId: "two", as: "b2" },
-    answer: "ok",
-    phase: "CompletingRebalance",
-  },
-  {
-    row: "static, rebalance under way, others missing: is parked",
-    given: () => preparingGroup(["a", "b", "c"], twoStatics),
-    join: { instanceId: "two", as: "b2" },
-    answer: "parked",
-    phase: "PreparingRebalance",
-  },
-];
-
-const refusals: readonly Row[] = [
+const refusals: readonly JoinRow[] = [
   {
     row: "an empty group and no protocol type",
     given: () => new GroupPlay(),
@@ -346,26 +253,9 @@ const refusals: readonly Row[] = [
   },
 ];
 
-const tables = {
-  "first join": firstJoins,
-  rejoin: rejoins,
-  "return of a static member": staticReturns,
-  "compatibility and size": refusals,
-};
-for (const [title, rows] of Object.entries(tables)) {
-  suite(`join: ${title}`, () => {
-    for (const { row, given, join, answer, phase, also } of rows) {
-      test(`${row} -> ${answer}, ${phase}`, () => {
-        const play = given();
-        const { as = "new", ...fields } = join;
-        const to = play.join(as, fields);
-        assert.equal(play.outcome(to), answer);
-        assert.equal(play.state.phase, phase);
-        also?.(play, answer === "parked" ? undefined : play.joined(to));
-      });
-    }
-  });
-}
+testJoins("join: first join", firstJoins);
+testJoins("join: rejoin", rejoins);
+testJoins("join: compatibility and size", refusals);
 
 suite("join: before a group is looked for", () => {
   const rows: readonly (readonly [string, Partial<ReturnType<typeof joinRequest>>, string | null])[] = [
@@ -388,109 +278,13 @@ suite("join: before a group is looked for", () => {
       "MESSAGE_TOO_LARGE",
     ],
     ["too long an instance id", { instanceId: "i".repeat(65_536) }, "MESSAGE_TOO_LARGE"],
-    ["too many protocols", { protocols: protocols(..."x".repeat(33)) }, "MESSAGE_TOO_LARGE"],
+    ["too many protocols", { protocols: protocols(...Array.from({ length: 33 }, () => "x")) }, "MESSAGE_TOO_LARGE"],
   ];
   for (const [what, fields, error] of rows) {
     test(`${what} -> ${error ?? "accepted"}`, () => {
       assert.equal(checkJoinRequest(joinRequest(fields), defaultGroupLimits), error);
     });
   }
-});
-
-suite("join: pending members (KIP-394)", () => {
-  const pending = { requireKnownMemberId: true };
-
-  test("coming back with the id ends the pending session: the healthy member is not expelled by it", () => {
-    const play = new GroupPlay();
-    play.join("a", pending);
-    const to = play.rejoin("a", pending);
-    assert.equal(play.outcome(to), "parked");
-    assert.equal(play.sessionMs("a"), 300_000, "the newcomer's time, not the pending id's session timeout");
-    play.expire("join");
-    assert.equal(play.outcome(to), "ok");
-    assert.equal(play.state.pendingMembers.size, 0);
-  });
-
-  test("a rebalance waits for pending members, and goes on when their session ends", () => {
-    const play = preparingGroup(["a", "b"]);
-    play.join("c", pending);
-    const to = play.rejoin("b");
-    assert.equal(play.outcome(to), "parked");
-    play.expire({ session: "c" });
-    assert.equal(play.outcome(to), "ok");
-  });
-
-  test("an id that was given up is unknown", () => {
-    const play = stableGroup(["a"]);
-    play.join("c", pending);
-    play.expire({ session: "c" });
-    assert.equal(play.outcome(play.rejoin("c", pending)), "UNKNOWN_MEMBER_ID");
-  });
-
-  test("a pending id with an instance id is none: static members are never pending", () => {
-    const play = stableGroup(["a"]);
-    play.join("c", pending);
-    assert.equal(play.outcome(play.rejoin("c", { ...pending, instanceId: "one" })), "UNKNOWN_MEMBER_ID");
-  });
-
-  test("too many pending ids: the oldest is given up for the newest", () => {
-    const play = new GroupPlay({ membersMax: 2 });
-    for (const name of ["a", "b", "c"]) play.join(name, pending);
-    assert.deepEqual([...play.state.pendingMembers], ["b", "c"]);
-    assert.equal(play.sessionMs("a"), undefined);
-  });
-
-  test("a pending id that finds the group full is refused, and the rebalance no longer waits for it", () => {
-    const play = preparingGroup(["a", "b"], { limits: { membersMax: 3 } });
-    play.join("c", pending);
-    play.join("d");
-    const last = play.rejoin("b");
-    assert.equal(play.outcome(last), "parked");
-    assert.equal(play.outcome(play.rejoin("c", pending)), "GROUP_MAX_SIZE_REACHED");
-    assert.equal(play.outcome(last), "ok");
-  });
-});
-
-suite("join: parked requests", () => {
-  test("a second join of a parked member: the first is answered, the second parked", () => {
-    const play = preparingGroup(["a", "b"]);
-    const first = play.rejoin("a");
-    const second = play.rejoin("a");
-    assert.equal(play.outcome(first), "REBALANCE_IN_PROGRESS");
-    assert.equal(play.outcome(second), "parked");
-    play.rejoin("b");
-    assert.equal(play.outcome(second), "ok");
-  });
-
-  test("a static member comes back while its former process has a join parked: that one is fenced", () => {
-    const play = preparingGroup(["a", "b", "c"], twoStatics);
-    const former = play.rejoin("b", { instanceId: "two" });
-    play.join("b2", { instanceId: "two" });
-    assert.equal(play.outcome(former), "FENCED_INSTANCE_ID");
-  });
-
-  test("a static member comes back while its former process has a sync parked: that one is fenced", () => {
-    const play = completingGroup(["a", "b"], twoStatics);
-    const former = play.sync("b", { instanceId: "two" });
-    play.join("b2", { instanceId: "two" });
-    assert.equal(play.outcome(former), "FENCED_INSTANCE_ID");
-  });
-
-  test("a returned static member may sync under its new id although nobody had synced under the old one", () => {
-    const play = completingGroup(["a", "b"], twoStatics);
-    play.sync("a", { instanceId: "one", assign: { a: "for a", b: "for b" } });
-    play.join("b2", { instanceId: "two" });
-    assert.deepEqual([...play.state.pendingSync], ["b2"]);
-    assert.equal(play.synced(play.sync("b2", { instanceId: "two" })).assignment.toString(), "for b");
-    assert.ok(!play.timers.has("sync"));
-  });
-
-  test("a returned static newcomer keeps the newcomer's time: it cannot heartbeat while parked", () => {
-    const play = new GroupPlay();
-    play.join("a", one);
-    play.join("a2", one);
-    assert.equal(play.sessionMs("a2"), 300_000);
-  });
 });
 
 suite("join: a retry is a sign of life", () => {

@@ -136,7 +136,9 @@ suite("rebalance: complete", () => {
     play.rejoin("a");
     assert.equal(play.joined(b).leader, "a");
   });
+});
 
+suite("rebalance: after the next generation was told", () => {
   test("members have their own session from now on, and the group waits for their syncs", () => {
     const play = completingGroup(["a", "b"]);
     assert.deepEqual([play.sessionMs("a"), play.sessionMs("b")], [10_000, 10_000]);

@@ -1,6 +1,6 @@
 /**
  * A consumer as the coordinator sees it: joins, assigns if it leads, syncs, heartbeats, commits, and reacts to errors as
- * kafka-protocol clients do. Processes come and go; a static consumer's next process may start before the former is gone.
+ * Kafka's clients do. Processes come and go, and what a former process has asked may still be under way.
  */
 import type { ErrorCode } from "../../../../shared/errors.ts";
 import type { CommitRequest, Groups, JoinResult, SyncResult } from "../../../../hub/group/groups.ts";
@@ -9,13 +9,15 @@ import { joinRequest } from "./group-play.ts";
 export const PARTITION_COUNT = 4;
 export const HEARTBEAT_MS = 3_000;
 
-/** What the consumers report, and what is checked of it. */
+/** What the consumers report, and what is checked of it: told when the answer comes, before the consumer looks at it. */
 export interface Witness {
   nowMs(): number;
   /** The hub that runs now: another one after a crash. */
   groups(): Groups;
   onJoined(result: JoinResult): void;
   onAssigned(consumer: string, generation: number, partitions: readonly number[]): void;
+  /** Only one process of an instance lives at a time here, so this is a fault of the coordinator. */
+  onFenced(consumer: string): void;
   /** The commit was acknowledged. */
   onCommitted(partition: number, offset: number): void;
   /** Follows a request to its one answer. */
@@ -48,6 +50,8 @@ export class SimulatedConsumer {
   #generation = -1;
   /** Answers to an earlier process, or over an earlier connection, reach nobody. */
   #connection = 0;
+  /** Answers that have come and that the process has not looked at yet: it may be paused, or die before. */
+  #inbox: (() => void)[] = [];
   #subscription = 0;
 
   constructor(traits: ConsumerTraits, witness: Witness) {
@@ -68,20 +72,20 @@ export class SimulatedConsumer {
   }
 
   start(): void {
-    this.#connection += 1;
+    this.#dropConnection();
     this.#memberId = "";
     this.#rejoin();
   }
 
   /** The process dies without a word. */
   kill(): void {
-    this.#connection += 1;
+    this.#dropConnection();
     this.#phase = { name: "gone" };
   }
 
   /** The connection breaks: what was asked is never answered, and the process asks again over the next one. */
   disconnect(): void {
-    this.#connection += 1;
+    this.#dropConnection();
     if (this.#phase.name === "asking") this.#rejoin();
   }
 
@@ -102,6 +106,7 @@ export class SimulatedConsumer {
   /** Does what is due: call it often. A process that is paused is one for which this is not called. */
   tick(): void {
     const nowMs = this.#witness.nowMs();
+    for (const look of this.#inbox.splice(0)) look();
     if (this.#phase.name === "joining" && this.#phase.atMs <= nowMs) this.#join();
     if (this.#phase.name !== "working" || this.#phase.beatAtMs > nowMs) return;
     this.#phase = { ...this.#phase, beatAtMs: nowMs + HEARTBEAT_MS };
@@ -120,12 +125,17 @@ export class SimulatedConsumer {
       metadata: null,
     }));
     const request: CommitRequest = { group: "g", ...this.#identity, offsets };
-    this.#ask(this.#witness.groups().commit(request), (errors) => {
-      for (const [index, { partition, offset }] of offsets.entries()) {
-        const error = errors[index] ?? null;
-        if (error === null) this.#witness.onCommitted(partition, offset);
-        else if (this.#phase.name === "working") this.#onError(error);
-      }
+    const commit = this.#witness
+      .groups()
+      .commit(request)
+      .then((errors) => {
+        for (const [index, { partition, offset }] of offsets.entries()) {
+          if (errors[index] === null) this.#witness.onCommitted(partition, offset);
+        }
+        return errors.find((error) => error !== null) ?? null;
+      });
+    this.#ask(commit, (error) => {
+      if (this.#phase.name === "working") this.#onError(error);
     });
   }
 
@@ -153,11 +163,17 @@ export class SimulatedConsumer {
       requireKnownMemberId: this.traits.isModern,
       supportsSkippingAssignment: this.traits.isModern,
     });
-    this.#ask(this.#witness.groups().join(request), (result) => this.#onJoined(result));
+    const join = this.#witness
+      .groups()
+      .join(request)
+      .then((result) => {
+        this.#witness.onJoined(result);
+        return result;
+      });
+    this.#ask(join, (result) => this.#onJoined(result));
   }
 
   #onJoined(result: JoinResult): void {
-    this.#witness.onJoined(result);
     if (result.error === "MEMBER_ID_REQUIRED") {
       this.#memberId = result.memberId;
       return this.#rejoin();
@@ -173,20 +189,28 @@ export class SimulatedConsumer {
       assignment: Buffer.from(JSON.stringify(partitions.filter((partition) => partition % ids.length === index))),
     }));
     const request = { group: "g", ...this.#identity, protocolType: "consumer", protocolName: "range", assignments };
-    this.#ask(this.#witness.groups().sync(request), (synced) => this.#onSynced(synced));
+    const sync = this.#witness
+      .groups()
+      .sync(request)
+      .then((synced) => {
+        if (synced.error === null) this.#witness.onAssigned(this.traits.name, request.generation, partitionsIn(synced));
+        return synced;
+      });
+    this.#ask(sync, (synced) => this.#onSynced(synced));
   }
 
   #onSynced(result: SyncResult): void {
     if (result.error !== null) return this.#onError(result.error);
-    const partitions = result.assignment.byteLength === 0 ? [] : (JSON.parse(result.assignment.toString()) as number[]);
-    this.#phase = { name: "working", partitions, beatAtMs: this.#witness.nowMs() + HEARTBEAT_MS };
-    this.#witness.onAssigned(this.traits.name, this.#generation, partitions);
+    this.#phase = {
+      name: "working",
+      partitions: partitionsIn(result),
+      beatAtMs: this.#witness.nowMs() + HEARTBEAT_MS,
+    };
   }
 
   #onError(error: ErrorCode | null): void {
     if (error === null) return;
-    // Another process of the same instance has taken over: fatal.
-    if (error === "FENCED_INSTANCE_ID") return this.kill();
+    if (error === "FENCED_INSTANCE_ID") return this.#witness.onFenced(this.traits.name);
     if (error === "UNKNOWN_MEMBER_ID") this.#memberId = "";
     const isCoordinatorGone = error === "COORDINATOR_NOT_AVAILABLE";
     if (isCoordinatorGone && this.#phase.name === "working") return;
@@ -196,7 +220,16 @@ export class SimulatedConsumer {
   #ask<Result>(request: Promise<Result>, onAnswer: (result: Result) => void): void {
     const connection = this.#connection;
     void this.#witness.ask(request).then((result) => {
-      if (connection === this.#connection) onAnswer(result);
+      if (connection === this.#connection) this.#inbox.push(() => onAnswer(result));
     });
   }
+
+  #dropConnection(): void {
+    this.#connection += 1;
+    this.#inbox = [];
+  }
+}
+
+function partitionsIn({ assignment }: SyncResult): readonly number[] {
+  return assignment.byteLength === 0 ? [] : (JSON.parse(assignment.toString()) as number[]);
 }

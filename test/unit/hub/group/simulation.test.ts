@@ -99,6 +99,10 @@ class Simulation implements Witness {
     }
   }
 
+  onFenced(consumer: string): void {
+    assert.fail(`the living process of ${consumer} is fenced`);
+  }
+
   onCommitted(partition: number, offset: number): void {
     this.#acknowledged.set(partition, Math.max(offset, this.#acknowledged.get(partition) ?? 0));
   }

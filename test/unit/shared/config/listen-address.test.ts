@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import {
-  formatAddress,
+  formatListenAddress,
   isLoopbackHost,
-  parseAddress,
+  parseListenAddress,
   protectionProblem,
   requireProtection,
 } from "../../../../shared/config/listen-address.ts";
@@ -11,16 +11,16 @@ import {
 suite("listen address", () => {
   test("HOST:PORT is read and written back as it was", () => {
     for (const text of ["127.0.0.1:1883", "[::1]:0", "hub.example:65535", "0.0.0.0:9092"]) {
-      const address = parseAddress(text);
+      const address = parseListenAddress(text);
       assert.ok(address !== undefined, text);
-      assert.equal(formatAddress(address), text);
+      assert.equal(formatListenAddress(address), text);
     }
-    assert.deepEqual(parseAddress("[fe80::1]:7070"), { host: "fe80::1", port: 7070 });
+    assert.deepEqual(parseListenAddress("[fe80::1]:7070"), { host: "fe80::1", port: 7070 });
   });
 
   test("what is no HOST:PORT is refused", () => {
     for (const text of ["", "1883", ":1883", "::1:1883", "localhost", "a:70000", "a:-1", "a b:1", "[x]:1", "a:1:2"]) {
-      assert.equal(parseAddress(text), undefined, text);
+      assert.equal(parseListenAddress(text), undefined, text);
     }
   });
 

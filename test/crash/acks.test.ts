@@ -1,0 +1,102 @@
+/**
+ * What `acks` of a route promises, told apart by killing the hub on the way of a batch:
+ *
+ *   agent ──batch──▶ hub ─▶ append ─▶ (leader: answer) ─▶ flush ─▶ (all: answer)
+ *     └ none: delivered when written to the socket
+ *
+ * `delivered` below means that the agent holds the records for delivered, and would not send them again.
+ */
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import type { TestContext } from "node:test";
+import type { CrashPoint } from "../../shared/crash-point.ts";
+import type { Acks } from "../../shared/record.ts";
+import { startFleet } from "../support/fleet.ts";
+import { readAll } from "../support/kcat.ts";
+import { startAgent, startHub } from "../support/programs.ts";
+import type { AgentProgram } from "../support/programs.ts";
+import { eventsRoute, quickUplink } from "../support/test-routes.ts";
+import { openAdmin, waitForRecords } from "../support/topic-ends.ts";
+import { waitUntil } from "../support/wait-until.ts";
+
+const DEADLINE_MS = 15_000;
+const { topic } = eventsRoute;
+
+type Row = {
+  readonly acks: Acks;
+  readonly crashAt: CrashPoint;
+  /** What the agent thinks of the message while the hub is dead. */
+  readonly agentThinks: "delivered" | "pending";
+  /** In the end, after the hub's restart and whatever the agent sent again. */
+  readonly hubHolds: "nothing" | "the message";
+};
+
+const rows: readonly Row[] = [
+  { acks: "none", crashAt: "hub-before-append", agentThinks: "delivered", hubHolds: "nothing" },
+  { acks: "leader", crashAt: "hub-before-append", agentThinks: "pending", hubHolds: "the message" },
+  { acks: "leader", crashAt: "hub-before-ack", agentThinks: "pending", hubHolds: "the message" },
+  { acks: "leader", crashAt: "hub-before-fsync", agentThinks: "delivered", hubHolds: "the message" },
+  { acks: "all", crashAt: "hub-before-append", agentThinks: "pending", hubHolds: "the message" },
+  { acks: "all", crashAt: "hub-before-fsync", agentThinks: "pending", hubHolds: "the message" },
+  { acks: "all", crashAt: "hub-before-ack", agentThinks: "pending", hubHolds: "the message" },
+];
+
+/** One QoS 1 message, acknowledged by the agent. */
+async function publishOne(t: TestContext, agent: AgentProgram, name: string): Promise<void> {
+  const one = { port: agent.mqttPort, clients: 1, qos: 1, messagesEach: 1, windowMax: 1 } as const;
+  const fleet = startFleet(t, { ...one, name, topicOf: () => "sensors/one/value" });
+  await fleet.finish(DEADLINE_MS);
+  fleet.close();
+}
+
+async function waitForPending(agent: AgentProgram, count: number): Promise<void> {
+  let pending = -1;
+  await waitUntil(
+    async () => {
+      pending = (await agent.status()).log.pendingRecords;
+      return pending === count;
+    },
+    { what: `${count} pending records`, deadlineMs: DEADLINE_MS, describe: () => `there are ${pending}` },
+  );
+}
+
+async function waitForConnection(agent: AgentProgram, isConnected: boolean): Promise<void> {
+  await waitUntil(async () => (await agent.status()).uplink?.isConnected === isConnected, {
+    what: isConnected ? "the agent to find the hub" : "the agent to miss the hub",
+    deadlineMs: DEADLINE_MS,
+  });
+}
+
+suite("acks", () => {
+  for (const { acks, crashAt, agentThinks, hubHolds } of rows) {
+    test(`${acks}, the hub dies at ${crashAt}: the agent thinks ${agentThinks}, the hub holds ${hubHolds}`, async (t) => {
+      const hub = await startHub(t);
+      const agent = await startAgent(t, { hub, config: { routes: [{ ...eventsRoute, acks }], uplink: quickUplink } });
+      // Topic and connection are there before: the crash is to hit a batch and nothing else.
+      await publishOne(t, agent, "first");
+      await waitForPending(agent, 0);
+      assert.equal(await hub.term(), 0);
+      await hub.start({ TRIBUTARY_CRASH_AT: crashAt });
+      await waitForConnection(agent, true);
+
+      await publishOne(t, agent, "second");
+      const { signal } = await hub.process.exitWithin(DEADLINE_MS);
+      assert.equal(signal, "SIGKILL", "the hub died at the crash point");
+      await waitForConnection(agent, false);
+      await waitForPending(agent, agentThinks === "pending" ? 1 : 0);
+
+      await hub.start();
+      await publishOne(t, agent, "third");
+      const expected = hubHolds === "nothing" ? ["first0", "third0"] : ["first0", "second0", "third0"];
+      const admin = await openAdmin(t, hub.kafkaAddress);
+      await waitForRecords(admin, { topic, count: expected.length, deadlineMs: DEADLINE_MS });
+      await waitForPending(agent, 0);
+      const records = await readAll(t, { address: hub.kafkaAddress, topic });
+      assert.deepEqual(
+        records.map(({ client }) => client),
+        expected,
+      );
+      assert.deepEqual((await agent.status()).losses, []);
+    });
+  }
+});

@@ -1,0 +1,122 @@
+/** What the linter cannot say about the repository itself. */
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { suite, test } from "node:test";
+import { generatedDocs } from "../scripts/generate-docs.ts";
+
+const root = path.dirname(import.meta.dirname);
+const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
+const filesOf = (...patterns: string[]): string[] =>
+  globSync(patterns, { cwd: root, exclude: (name) => name === "node_modules" }).filter((file) =>
+    /\.[a-z]+$/.test(file),
+  );
+
+const sources = filesOf("{agent,hub,shared,bin}/**/*.ts").filter((file) => !file.endsWith(".d.ts"));
+const everything = filesOf("{agent,hub,shared,bin,test,bench,scripts,docs}/**/*", "*.{json,md}", ".*.json", ".ci/run");
+
+const LINES_MAX = 400;
+
+/** Sources whose test is not their mirror: the test that covers them, and why. */
+const coveredElsewhere: Readonly<Record<string, { readonly by: string; readonly because: string }>> = {};
+
+suite("tidy", () => {
+  for (const [name, text] of generatedDocs()) {
+    test(`docs/${name} is what the code says; npm run docs writes it`, () => {
+      assert.equal(read(`docs/${name}`), text);
+    });
+  }
+
+  test("every source that does something has a test that mirrors it, or one named here", () => {
+    const tests = new Set(filesOf("test/**/*.test.ts").map((file) => file.replace(/^test\/[a-z]+\//, "")));
+    const untested = sources.filter((file) => !tests.has(file.replace(/\.ts$/, ".test.ts")) && hasLogic(read(file)));
+    const exempt = new Set<string>();
+    for (const [pattern, { by }] of Object.entries(coveredElsewhere)) {
+      assert.ok(filesOf(by).length > 0, `${by} is not there`);
+      const matched = filesOf(pattern).filter((file) => untested.includes(file));
+      assert.ok(matched.length > 0, `${pattern} needs no exception any more`);
+      for (const file of matched) exempt.add(file);
+    }
+    assert.deepEqual(
+      untested.filter((file) => !exempt.has(file)),
+      [],
+    );
+  });
+
+  test(`no source has more than ${LINES_MAX} lines of code`, () => {
+    const long = sources.filter((file) => linesOfCode(read(file)) > LINES_MAX);
+    assert.deepEqual(long, []);
+  });
+
+  test("nothing is left for later, and no machine of ours is named", () => {
+    // Put together here, so that this file does not find itself.
+    const words = [
+      ["TO", "DO"],
+      ["FIX", "ME"],
+      ["XX", "X"],
+    ].map((parts) => parts.join(""));
+    const hosts = ["registry.npm" + "js.org", "npm" + "mirror"];
+    const places = ["work", "root", "home"].map((name) => `/${name}/`);
+    const forbidden = new RegExp(`\\b(${words.join("|")})\\b|${hosts.join("|")}|(?<![\\w.*)\\]])(${places.join("|")})`);
+    const found = everything.flatMap((file) => {
+      const match = forbidden.exec(read(file));
+      return match === null ? [] : [`${file}: ${match[0]}`];
+    });
+    assert.deepEqual(found, []);
+  });
+
+  test("no test is left out", () => {
+    const pattern = /\b(?:test|suite|it|describe)\.(?:only|skip|todo)\(|\{ (?:only|skip|todo): true/;
+    assert.deepEqual(
+      filesOf("test/**/*.ts").filter((file) => file !== "test/tidy.test.ts" && pattern.test(read(file))),
+      [],
+    );
+  });
+
+  test("the lock file fits package.json and names no download address", () => {
+    const lock = JSON.parse(read("package-lock.json")) as { packages: Record<string, Record<string, unknown>> };
+    const manifest = JSON.parse(read("package.json")) as Record<string, unknown>;
+    for (const kind of ["dependencies", "optionalDependencies", "devDependencies"]) {
+      assert.deepEqual(lock.packages[""]?.[kind], manifest[kind], kind);
+    }
+    assert.doesNotMatch(read("package-lock.json"), /"resolved"/);
+  });
+
+  test("every file that the linter holds to be pure is there", () => {
+    const lint = read(".oxlintrc.json");
+    const lists = [...lint.matchAll(/"files": \[([^\]]*)\]/g)].flatMap(([, list = ""]) =>
+      [...list.matchAll(/"([^"]+)"/g)].map(([, pattern = ""]) => pattern),
+    );
+    assert.ok(lists.length > 10);
+    for (const pattern of lists.flatMap(alternatives)) {
+      assert.ok(filesOf(pattern).length > 0, `${pattern} in .oxlintrc.json matches nothing`);
+    }
+  });
+
+  test("links between the documents lead somewhere", () => {
+    for (const file of filesOf("*.md", "docs/**/*.md")) {
+      for (const [, target = ""] of read(file).matchAll(/\]\((?!https?:)([^)#]+)/g)) {
+        const place = path.join(path.dirname(file), target);
+        assert.ok(globSync(place, { cwd: root }).length > 0, `${file} links to ${target}`);
+      }
+    }
+  });
+});
+
+/** Functions or classes; types, tables and constants need no test of their own. */
+function hasLogic(source: string): boolean {
+  return /^(?:export )?(?:async )?(?:function|class)\b|=>\s*\{$/m.test(source);
+}
+
+function linesOfCode(source: string): number {
+  const withoutComments = source.replaceAll(/^\s*\/\*[\s\S]*?\*\//gm, "").replaceAll(/^\s*\/\/.*$/gm, "");
+  return withoutComments.split("\n").filter((line) => line.trim() !== "").length;
+}
+
+/** "a/{b,c}.ts" as "a/b.ts" and "a/c.ts". */
+function alternatives(pattern: string): string[] {
+  const match = /^(.*)\{([^}]*)\}(.*)$/.exec(pattern);
+  if (match === null) return [pattern];
+  const [, before = "", list = "", after = ""] = match;
+  return list.split(",").flatMap((each) => alternatives(`${before}${each}${after}`));
+}
