@@ -25,7 +25,7 @@ import { compileRoutes, policyOf } from "./ingest/route.ts";
 import type { Route } from "./ingest/route.ts";
 import { Bridge } from "./mqtt/bridge.ts";
 import { MqttListener } from "./mqtt/listener.ts";
-import { Uplink } from "./link/uplink-runner.ts";
+import { Uplink } from "./uplink/uplink-runner.ts";
 
 export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
 
@@ -66,10 +66,10 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the agent stops");
     failed.resolve(error);
   });
-  // Before the first message: the uplink marks where the log ends now.
+  // Before the first message: the uplink marks where the log ends now. It does not wait for the hub.
   const uplink = await lifecycle.start({
     name: "the uplink",
-    start: () => openUplink(config, { log, routes, logger, clock }),
+    start: () => startUplink(config, { log, routes, logger, clock }),
     stop: (part) => part?.close(),
   });
   const core: Core = { config, routes, log, uplink, logger, clock, qosTwo: await QosTwoPackets.load(log) };
@@ -107,7 +107,6 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
       await admin.close();
     },
   });
-  uplink?.start();
   const addresses = {
     mqtt: formatListenAddress(bound.mqtt),
     ...(bound.webSocket === undefined ? {} : { mqttWebSocket: formatListenAddress(bound.webSocket) }),
@@ -150,23 +149,30 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
   });
 }
 
-async function openUplink(
+async function startUplink(
   config: AgentConfig,
   parts: AgentParts & { readonly log: WorkerLog; readonly routes: readonly Route[] },
 ): Promise<Uplink | undefined> {
-  const { hub, tokenFile: _tokenFile, ...options } = config.uplink;
+  const { hub, token, tokenFile: _tokenFile, ...options } = config.uplink;
+  const { log, routes, logger, clock } = parts;
   if (hub === undefined) {
-    parts.logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
+    logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
     return undefined;
   }
-  const { log, routes, logger, clock } = parts;
-  return Uplink.open({
+  const uplink = new Uplink({
     log,
     clock,
     logger,
-    acksOf: (topic) => policyOf(routes, topic).acks,
-    options: { ...options, token: options.token, hub, agentName: config.agent.name, version: packageJson.version },
+    hubUrl: hub,
+    token,
+    agentName: config.agent.name,
+    version: packageJson.version,
+    policyOf: (topic) => policyOf(routes, topic),
+    onPartitionCount: (topic, count) => log.createPartitions(topic, count),
+    options,
   });
+  await uplink.start();
+  return uplink;
 }
 
 function createIngest({ config, routes, log, qosTwo, uplink, logger, clock }: Core): Ingest {

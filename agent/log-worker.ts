@@ -2,6 +2,6 @@
 import { serveLog } from "../shared/log/serve-log.ts";
 import { qosTwoExtension } from "./ingest/qos-two-packets.ts";
 import { sessionExtension } from "./mqtt/session-tables.ts";
-import { epochTable } from "./link/epoch-table.ts";
+import { epochTable } from "./uplink/epoch-table.ts";
 
 serveLog([sessionExtension, qosTwoExtension, epochTable]);

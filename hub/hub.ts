@@ -20,8 +20,8 @@ import { GroupCoordinator } from "./group/coordinator-runner.ts";
 import { systemTimers } from "./group/deadline-timers.ts";
 import { HubHttpServer } from "./http/server.ts";
 import { KafkaListener } from "./kafka/listener.ts";
-import { LedgerTable } from "./link/ledger-table.ts";
-import { UplinkServer } from "./link/server.ts";
+import { LedgerTable } from "./uplink/ledger-table.ts";
+import { UplinkServer } from "./uplink/server.ts";
 
 export type HubParts = { readonly logger: Logger; readonly clock: Clock };
 
@@ -62,7 +62,7 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
   const kafka = new KafkaListener({ engine, groups, clock, logger, options: kafkaOptions(config) });
   const uplink = await lifecycle.start({
     name: "the uplink",
-    start: () => openUplink(config, { engine, log, logger, clock }),
+    start: () => createUplink(config, { engine, log, logger, clock }),
     stop: (part) => part.close(),
   });
   const addresses = { http: "", kafka: "" };
@@ -151,10 +151,10 @@ function kafkaOptions(config: HubConfig) {
   };
 }
 
-async function openUplink(
+function createUplink(
   config: HubConfig,
   parts: HubParts & { readonly engine: Engine; readonly log: WorkerLog },
-): Promise<UplinkServer> {
+): UplinkServer {
   const { engine, log, logger, clock } = parts;
   const { token, autoCreateTopics, agentsMax, creditBytes } = config.uplink;
   const ledger = new LedgerTable(log);

@@ -14,8 +14,8 @@ import type { Logger } from "./logger.ts";
 
 /** Opening a log verifies what a crash has left; that takes longest on a slow card with a large log. */
 const START_MS_MAX = 60_000;
-/** For one part, unless it says otherwise. */
-const STOP_MS_MAX = 3000;
+/** For one part, unless it says otherwise: more than what listeners grant their connections (3 s). */
+const STOP_MS_MAX = 4000;
 /** For all parts together: below the 10 s in which a program has to end after SIGTERM. */
 const STOP_TOTAL_MS_MAX = 8000;
 /** What of the total no earlier part may take from a later one. */

@@ -17,8 +17,32 @@ const everything = filesOf("{agent,hub,shared,bin,test,bench,scripts,docs}/**/*"
 
 const LINES_MAX = 400;
 
-/** Sources whose test is not their mirror: the test that covers them, and why. */
-const coveredElsewhere: Readonly<Record<string, { readonly by: string; readonly because: string }>> = {};
+/** Sources whose test is not their mirror: what covers them. A row that is not needed any more fails. */
+const coveredElsewhere: Readonly<Record<string, string>> = {
+  // Wiring and commands: seen only as whole programs.
+  "{agent/agent,hub/hub}.ts": "test/integration/end-to-end.test.ts",
+  "bin/{commands,hub-client}/*.ts": "test/integration/bin/hub-commands.test.ts",
+  "bin/config-options.ts": "test/unit/bin/commands/check.test.ts",
+  "bin/demo/*.ts": "test/integration/bin/demo.test.ts",
+  "shared/crash-point.ts": "test/crash/acks.test.ts",
+  "shared/logger.ts": "test/integration/bin/agent-command.test.ts",
+  "shared/config/fields.ts": "test/unit/{agent,hub}/config.test.ts",
+  // Behind an interface whose suite is their test.
+  "shared/log/*.ts": "test/conformance/partitioned-log.test.ts",
+  "shared/batch/{batch-builder,merge}.ts": "test/unit/shared/batch/records.test.ts",
+  "hub/engine/*.ts": "test/conformance/engine.test.ts",
+  "agent/mqtt/{exact-copy,outgoing-queues,retained-store,session-*,will-store}.ts":
+    "test/conformance/mqtt-persistence.test.ts",
+  "agent/mqtt/{broker-errors,connect-guard,mqtt-broker,websocket-server}.ts":
+    "test/integration/agent/mqtt/{limits,listener}.test.ts",
+  // One file an API, one test a family of them; and the codec as a whole, through every schema.
+  "hub/kafka/handlers/*.ts": "test/unit/hub/kafka/handlers/{fetch,groups,offsets,produce,topics}.test.ts",
+  "hub/kafka/{handler,request-header,schema,wire-reader,wire-writer}.ts": "test/unit/hub/kafka/compile.test.ts",
+  "hub/kafka/{connection,listener}.ts": "test/integration/kafka-listener.test.ts",
+  "hub/kafka/{alter-topic-config,topic-ids}.ts": "test/unit/hub/kafka/handlers/topics.test.ts",
+  "hub/kafka/fetch-read.ts": "test/unit/hub/kafka/handlers/fetch.test.ts",
+  "hub/http/status.ts": "test/integration/hub/http/server.test.ts",
+};
 
 suite("tidy", () => {
   for (const [name, text] of generatedDocs()) {
@@ -31,7 +55,7 @@ suite("tidy", () => {
     const tests = new Set(filesOf("test/**/*.test.ts").map((file) => file.replace(/^test\/[a-z]+\//, "")));
     const untested = sources.filter((file) => !tests.has(file.replace(/\.ts$/, ".test.ts")) && hasLogic(read(file)));
     const exempt = new Set<string>();
-    for (const [pattern, { by }] of Object.entries(coveredElsewhere)) {
+    for (const [pattern, by] of Object.entries(coveredElsewhere)) {
       assert.ok(filesOf(by).length > 0, `${by} is not there`);
       const matched = filesOf(pattern).filter((file) => untested.includes(file));
       assert.ok(matched.length > 0, `${pattern} needs no exception any more`);

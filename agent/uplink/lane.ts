@@ -11,7 +11,7 @@ import type { Offset, ProducerEpoch } from "../../shared/ids.ts";
 import type { MergedBatch } from "../../shared/log/partitioned-log.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { PendingGap } from "./epoch-table.ts";
-import type { LostRange, PartitionMemory } from "./resume.ts";
+import type { LostRange, PartitionMemory, ResumePlan } from "./resume.ts";
 
 /** A partition of the log: a view that moves with the log. */
 export type LaneSource = {
@@ -44,6 +44,9 @@ export type Remedy =
   | { readonly type: "isolate"; readonly from: Offset }
   | { readonly type: "lose"; readonly range: LostRange };
 
+/** Where a lane goes on, as far as resume.ts or a loss has decided. */
+export type Placement = Pick<ResumePlan, "epoch" | "firstOffset" | "next" | "newEpoch" | "gaps">;
+
 export type LanePhase = "unknown" | "asked" | "adopting" | "active" | "held" | "waiting";
 
 export type Lane = {
@@ -51,13 +54,17 @@ export type Lane = {
   readonly acks: Acks;
   readonly priority: number;
   phase: LanePhase;
+  /** The hub has the partition, as far as this connection has heard. */
+  isAtHub: boolean;
   memory: PartitionMemory;
+  /** On its way to disk. */
+  placement: (Placement & { readonly memory: PartitionMemory }) | undefined;
   epoch: ProducerEpoch;
   firstOffset: Offset;
   /** The next record to read. */
   next: Offset;
-  /** Declared lost on disk, not yet sent on this connection. */
-  gaps: PendingGap[];
+  /** Written down as lost, not yet sent on this connection. */
+  gaps: readonly PendingGap[];
   /** Oldest first. */
   inFlight: SentItem[];
   isReading: boolean;
@@ -77,21 +84,26 @@ export type Lane = {
 
 const emptyMemory: PartitionMemory = { settled: 0, fence: undefined, sentEnd: 0, epochs: [] };
 
-export function newLane(
-  source: LaneSource,
-  policy: { readonly acks: Acks; readonly priority: number },
-  memory: PartitionMemory = emptyMemory,
-): Lane {
+export type LaneStart = {
+  readonly acks: Acks;
+  readonly priority: number;
+  readonly memory: PartitionMemory | undefined;
+  readonly gaps: readonly PendingGap[];
+};
+
+export function newLane(source: LaneSource, { acks, priority, memory = emptyMemory, gaps }: LaneStart): Lane {
   return {
     source,
-    acks: policy.acks,
-    priority: policy.priority,
+    acks,
+    priority,
     phase: "unknown",
+    isAtHub: false,
     memory,
+    placement: undefined,
     epoch: 0,
     firstOffset: 0,
     next: memory.settled,
-    gaps: [],
+    gaps,
     inFlight: [],
     isReading: false,
     readEnd: 0,
@@ -107,8 +119,10 @@ export function newLane(
 /** The connection is gone, and with it what was on its way. */
 export function disconnectLane(lane: Lane): void {
   lane.phase = "unknown";
-  lane.gaps = [];
+  lane.isAtHub = false;
+  lane.gaps = [...lane.inFlight.flatMap((item) => (item.kind === "gap" ? [item.gap] : [])), ...lane.gaps];
   lane.inFlight = [];
+  lane.placement = undefined;
   lane.isReading = false;
   lane.unsent = undefined;
   lane.isIsolating = false;

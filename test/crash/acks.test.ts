@@ -75,7 +75,7 @@ suite("acks", () => {
       // Topic and connection are there before: the crash is to hit a batch and nothing else.
       await publishOne(t, agent, "first");
       await waitForPending(agent, 0);
-      assert.equal(await hub.term(), 0);
+      await hub.term();
       await hub.start({ TRIBUTARY_CRASH_AT: crashAt });
       await waitForConnection(agent, true);
 

@@ -50,7 +50,8 @@ suite("end to end", () => {
     await firstReader.stop();
     for (const fleet of before) fleet.close();
 
-    assert.deepEqual([await agent.term(), await hub.term()], [0, 0]);
+    await agent.term();
+    await hub.term();
     await Promise.all([hub.start(), agent.start()]);
 
     const after = await publish(t, agent, "after");

@@ -108,11 +108,11 @@ class Program {
     return this.process.kill9();
   }
 
-  /** The orderly end; returns the exit code. */
-  async term(): Promise<number | null> {
+  /** The orderly end. @throws unless it comes in time and with exit code 0. */
+  async term(): Promise<void> {
     this.process.signal("SIGTERM");
     const { code } = await this.process.exitWithin(TERM_MS_MAX);
-    return code;
+    if (code !== 0) throw new Error(`SIGTERM did not end it in order: ${this.process.describe()}`);
   }
 
   async restart(env: Environment = {}): Promise<void> {

@@ -1,0 +1,82 @@
+/**
+ * How far each partition is settled, on disk and in the log: what the hub has is removed here, but not at once. Every
+ * trim is a write to the card, so it waits for a second to pass or for enough to be gone.
+ *
+ *   settled 40, 52, 97 … ──one second, or 4 MiB──▶ one commit: cursor 97 and trim before 97
+ *
+ * A crash in between costs nothing: the next welcome says again what the hub has.
+ */
+import { toStreamError } from "../../shared/errors.ts";
+import type { Offset } from "../../shared/ids.ts";
+import type { Logger } from "../../shared/logger.ts";
+import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
+import type { Acks } from "../../shared/record.ts";
+import type { EpochStore } from "./epoch-store.ts";
+import type { Delivered } from "./uplink-events.ts";
+
+export const TRIM_INTERVAL_MS = 1000;
+export const TRIM_BYTES = 4 * 1024 * 1024;
+
+export type DeliveredCounts = Readonly<Record<Acks, number>>;
+
+export type CursorParts = {
+  readonly log: Pick<PartitionedLog, "trim">;
+  readonly store: Pick<EpochStore, "settle">;
+  readonly logger: Logger;
+};
+
+export class Cursors {
+  readonly #parts: CursorParts;
+  readonly #moved = new Map<LogPartition, Offset>();
+  readonly #delivered = new Map<string, { none: number; leader: number; all: number }>();
+  #movedBytes = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #flushing: Promise<void> = Promise.resolve();
+
+  constructor(parts: CursorParts) {
+    this.#parts = parts;
+  }
+
+  settle(partition: LogPartition, settled: Offset, { records, bytes, acks }: Delivered): void {
+    let counts = this.#delivered.get(partition.topic);
+    if (counts === undefined) {
+      counts = { none: 0, leader: 0, all: 0 };
+      this.#delivered.set(partition.topic, counts);
+    }
+    counts[acks] += records;
+    this.#moved.set(partition, settled);
+    this.#movedBytes += bytes;
+    if (this.#movedBytes >= TRIM_BYTES) void this.flush();
+    else this.#timer ??= setTimeout(() => void this.flush(), TRIM_INTERVAL_MS);
+  }
+
+  /** Records delivered since the start, by topic; it only grows. */
+  delivered(): ReadonlyMap<string, DeliveredCounts> {
+    return this.#delivered;
+  }
+
+  /** Writes the cursors down and trims; resolves when that has happened or failed. */
+  flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#flushing = this.#flushing.then(() => this.#write());
+    return this.#flushing;
+  }
+
+  async #write(): Promise<void> {
+    if (this.#moved.size === 0) return;
+    const moved = [...this.#moved];
+    this.#moved.clear();
+    this.#movedBytes = 0;
+    const changes = moved.map(([{ id }, settled]) => ({ partitionId: id, settled }));
+    try {
+      // Asked for in one turn, so that they share a commit.
+      const { log, store } = this.#parts;
+      await Promise.all([store.settle(changes), ...moved.map(([partition, settled]) => log.trim(partition, settled))]);
+    } catch (error) {
+      // Nothing is lost: what stays is trimmed with the next move, and the hub knows what it has.
+      const { code, message } = toStreamError(error);
+      this.#parts.logger.warn({ code, reason: message }, "what the hub has could not be removed from the log");
+    }
+  }
+}

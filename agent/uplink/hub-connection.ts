@@ -1,0 +1,164 @@
+/**
+ * One WebSocket to the hub: from the name look-up to the last byte. Tells frames and its end; knows nothing of records.
+ *
+ * Silence is death: LTE links and NAT tables die without a word, so the agent asks for a sign of life now and then and
+ * gives up when nothing at all was heard for `silenceMsMax`.
+ */
+import { WebSocket } from "ws";
+import type { RawData } from "ws";
+import type { Clock } from "../../shared/clock.ts";
+import { StreamError, toStreamError } from "../../shared/errors.ts";
+import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
+import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_PATH, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
+import { decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { describeConnectError, describeHttpAnswer } from "./connect-failure.ts";
+
+export type HubConnectionOptions = {
+  readonly url: string;
+  readonly token: string | undefined;
+  /** From the name look-up to the hub's welcome. */
+  readonly connectTimeoutMs: number;
+  readonly silenceMsMax: number;
+  readonly clock: Clock;
+};
+
+export type HubConnectionListener = {
+  readonly opened: () => void;
+  readonly frame: (frame: HubFrame) => void;
+  /** Once, at the end, whatever the reason. */
+  readonly closed: (error: StreamError) => void;
+};
+
+/** So often at least a sign of life is asked for. */
+const PING_MS_MAX = 20_000;
+/** Pings within the time of silence that is taken for death. */
+const PINGS_PER_SILENCE = 2;
+/** For the closing handshake; then the socket is destroyed. */
+const CLOSE_MS_MAX = 500;
+const GOING_AWAY = 1001;
+
+export class HubConnection {
+  readonly #options: HubConnectionOptions;
+  readonly #listener: HubConnectionListener;
+  readonly #socket: WebSocket;
+  #failure: StreamError | undefined;
+  #heardAtMs: number;
+  #connectTimer: NodeJS.Timeout | undefined;
+  #pingTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: HubConnectionOptions, listener: HubConnectionListener) {
+    this.#options = options;
+    this.#listener = listener;
+    const { token, connectTimeoutMs, clock } = options;
+    this.#heardAtMs = clock.monotonicMs();
+    this.#socket = new WebSocket(uplinkUrl(options.url), [UPLINK_SUBPROTOCOL], {
+      headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+      maxPayload: UPLINK_MESSAGE_BYTES_MAX,
+      perMessageDeflate: false,
+      followRedirects: false,
+    });
+    const timeout = new StreamError("TIMEOUT", `no welcome from the hub within ${connectTimeoutMs} ms`);
+    this.#connectTimer = setTimeout(() => this.fail(timeout), connectTimeoutMs);
+    this.#listen();
+  }
+
+  get isOpen(): boolean {
+    return this.#socket.readyState === WebSocket.OPEN && this.#failure === undefined;
+  }
+
+  /** The welcome has come: from now on only silence ends the wait. */
+  welcomed(): void {
+    clearTimeout(this.#connectTimer);
+  }
+
+  /** `onWritten` is called when the frame has left the process, and never if it does not. */
+  send(frame: AgentFrame, onWritten?: () => void): void {
+    if (!this.isOpen) return;
+    let message: Buffer;
+    try {
+      message = encodeFrame(frame);
+    } catch (error) {
+      return this.fail(toStreamError(error));
+    }
+    // A failed write shows as the end of the socket.
+    this.#socket.send(message, { binary: true }, (error) => {
+      if (error === undefined || error === null) onWritten?.();
+    });
+  }
+
+  /** Ends the connection at once; `closed` tells this error. */
+  fail(error: StreamError): void {
+    this.#failure ??= error;
+    this.#socket.terminate();
+  }
+
+  /** Says goodbye. */
+  close(): void {
+    this.#failure ??= new StreamError("CLOSING", "the agent is stopping");
+    this.#socket.close(GOING_AWAY);
+    setTimeout(() => this.#socket.terminate(), CLOSE_MS_MAX).unref();
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    const heard = (): void => {
+      this.#heardAtMs = this.#options.clock.monotonicMs();
+    };
+    socket.on("open", () => {
+      heard();
+      this.#startPings();
+      this.#listener.opened();
+    });
+    socket.on("message", (data: RawData) => {
+      heard();
+      this.#receive(data as Buffer);
+    });
+    socket.on("ping", heard);
+    socket.on("pong", heard);
+    socket.on("unexpected-response", (_request, response) => {
+      response.resume();
+      this.fail(describeHttpAnswer(response.statusCode ?? 0));
+    });
+    socket.on("error", (error) => {
+      this.#failure ??= describeConnectError(error);
+    });
+    socket.on("close", (code, reason) => this.#closed(code, reason.toString()));
+  }
+
+  #receive(message: Buffer): void {
+    // What comes after the decision to close changes nothing any more.
+    if (this.#failure !== undefined) return;
+    let frame: HubFrame;
+    try {
+      frame = decodeHubFrame(message);
+    } catch (error) {
+      return this.fail(toStreamError(error));
+    }
+    this.#listener.frame(frame);
+  }
+
+  #startPings(): void {
+    const { silenceMsMax, clock } = this.#options;
+    this.#pingTimer = setInterval(
+      () => {
+        if (clock.monotonicMs() - this.#heardAtMs < silenceMsMax) return this.#socket.ping();
+        this.fail(new StreamError("TIMEOUT", `nothing was heard from the hub for ${silenceMsMax} ms`));
+      },
+      Math.min(PING_MS_MAX, silenceMsMax / PINGS_PER_SILENCE),
+    );
+  }
+
+  #closed(code: number, reason: string): void {
+    clearTimeout(this.#connectTimer);
+    clearInterval(this.#pingTimer);
+    const text = reason === "" ? `the hub closed the connection (${code})` : `the hub closed the connection: ${reason}`;
+    this.#listener.closed(this.#failure ?? new StreamError("HUB_UNREACHABLE", text));
+  }
+}
+
+/** The address as configured; without a path, the uplink's own. */
+function uplinkUrl(configured: string): URL {
+  const url = new URL(configured);
+  if (url.pathname === "/" || url.pathname === "") url.pathname = UPLINK_PATH;
+  return url;
+}

@@ -1,0 +1,81 @@
+/** What happens to the uplink, and what it orders: the words between the core (uplink.ts) and its runner. */
+import type { StreamError } from "../../shared/errors.ts";
+import type { Offset, ProducerEpoch, ProducerId, Sequence } from "../../shared/ids.ts";
+import type { MergedBatch } from "../../shared/log/partitioned-log.ts";
+import type { Acks } from "../../shared/record.ts";
+import type { Announce, Gap, Hello, HubFrame } from "../../shared/uplink/frames.ts";
+import type { AdoptChange, PendingGap } from "./epoch-table.ts";
+import type { LaneSource } from "./lane.ts";
+import type { PartitionMemory } from "./resume.ts";
+
+export type UplinkIdentity = { readonly agent: string; readonly version: string; readonly producerId: ProducerId };
+
+export type CoreOptions = {
+  /** Stored batches are joined up to this size. */
+  readonly batchBytesMax: number;
+  readonly inFlightBytesMax: number;
+  /** Reads of the log at a time; what they return is sent or waits for credit. */
+  readonly readsMax: number;
+  /** Bytes the socket has not passed on; beyond it nothing more is read. */
+  readonly socketBytesMax: number;
+  /** Before a refused batch is sent again; doubles with each refusal up to `refusedMsMax`. */
+  readonly refusedMsMin: number;
+  readonly refusedMsMax: number;
+};
+
+export type CoreParts = {
+  readonly identity: () => UplinkIdentity;
+  readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
+  /** What the last run of the program left on disk. */
+  readonly remembered: (source: LaneSource) => {
+    readonly memory: PartitionMemory | undefined;
+    readonly gaps: readonly PendingGap[];
+  };
+  readonly options: CoreOptions;
+};
+
+export type UplinkEvent =
+  | { readonly type: "sources"; readonly sources: Iterable<LaneSource> }
+  | { readonly type: "opened" }
+  | { readonly type: "frame"; readonly frame: HubFrame }
+  /** Comes before "closed" if the connection ends meanwhile. */
+  | { readonly type: "adopted"; readonly adopted: readonly { laneId: number; gaps: readonly PendingGap[] }[] }
+  | { readonly type: "renewed" }
+  | { readonly type: "read"; readonly laneId: number; readonly batch: MergedBatch | undefined }
+  | { readonly type: "read-failed"; readonly laneId: number }
+  /** A batch has left the process. */
+  | { readonly type: "written"; readonly id: number; readonly bytes: number }
+  | { readonly type: "timer"; readonly laneId: number }
+  | { readonly type: "drain" }
+  | { readonly type: "closed" };
+
+export type OutgoingBatch = {
+  readonly laneId: number;
+  readonly id: number;
+  readonly acks: Acks;
+  readonly epoch: ProducerEpoch;
+  readonly baseSequence: Sequence;
+  readonly batch: Buffer;
+};
+
+export type UplinkEffect =
+  | { readonly type: "send"; readonly frame: Hello | Announce | Gap }
+  | { readonly type: "produce"; readonly produce: OutgoingBatch }
+  | { readonly type: "read"; readonly laneId: number; readonly offset: Offset; readonly bytesMax: number }
+  /** To disk, then "adopted". */
+  | { readonly type: "adopt"; readonly changes: readonly AdoptChange[] }
+  /** To disk under a new producer id, then "renewed". */
+  | { readonly type: "renew"; readonly changes: readonly AdoptChange[] }
+  | { readonly type: "settled"; readonly laneId: number; readonly settled: Offset; readonly delivered: Delivered }
+  | { readonly type: "gap-settled"; readonly gapId: number }
+  | { readonly type: "timer"; readonly laneId: number; readonly delayMs: number }
+  | { readonly type: "partition-count"; readonly topic: string; readonly count: number }
+  | { readonly type: "disconnect"; readonly error: StreamError }
+  | {
+      readonly type: "note";
+      readonly level: "info" | "warn" | "error";
+      readonly text: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
+
+export type Delivered = { readonly records: number; readonly bytes: number; readonly acks: Acks };

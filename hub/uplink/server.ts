@@ -1,0 +1,196 @@
+/**
+ * The agents' way in: WebSockets on the hub's HTTP listener. Everything that can be refused is refused in the upgrade,
+ * before a frame is read; after it every wait and every buffer has its limit.
+ *
+ *   upgrade ──▶ origin, rate, token, subprotocol, room ──▶ WebSocket ──hello within 10 s──▶ session
+ *
+ * One connection an installation: the new one wins, because the old one is most likely dead and does not know it.
+ */
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { Clock } from "../../shared/clock.ts";
+import type { ProducerId } from "../../shared/ids.ts";
+import type { Logger } from "../../shared/logger.ts";
+import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
+import { AgentConnection } from "./agent-connection.ts";
+import type { SessionEngine } from "./agent-session.ts";
+import type { LossLedger } from "./loss-ledger.ts";
+import { AgentRegistry } from "./registry.ts";
+import type { AgentInfo } from "./registry.ts";
+import { UpgradeLimiter } from "./upgrade-limiter.ts";
+
+export type UplinkServerOptions = {
+  /** What agents have to present; without one everybody is let in. */
+  readonly token?: string | undefined;
+  readonly autoCreateTopics: boolean;
+  /** Connected at a time. */
+  readonly agentsMax: number;
+  /** What one agent may have sent without an answer. */
+  readonly creditBytes: number;
+  readonly helloTimeoutMs: number;
+  readonly pingMs: number;
+  /** A connection from which no byte came for so long is dead. */
+  readonly silenceMsMax: number;
+  /** Answers that an agent does not read; beyond it the connection is closed. */
+  readonly unreadBytesMax: number;
+  /** From one address, this machine excepted. */
+  readonly upgradesPerMinuteMax: number;
+  /** For batches on their way when the hub closes. */
+  readonly closeMsMax: number;
+};
+
+export const defaultUplinkServerOptions: UplinkServerOptions = {
+  autoCreateTopics: true,
+  agentsMax: 1000,
+  creditBytes: 8 * 1024 * 1024,
+  helloTimeoutMs: 10_000,
+  pingMs: 20_000,
+  silenceMsMax: 45_000,
+  unreadBytesMax: 4 * 1024 * 1024,
+  upgradesPerMinuteMax: 10,
+  closeMsMax: 2_000,
+};
+
+export type UplinkServerParts = {
+  readonly engine: SessionEngine;
+  readonly ledger: LossLedger;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly options?: Partial<UplinkServerOptions>;
+};
+
+type Refusal = { readonly status: string; readonly reason: string; readonly headers?: readonly string[] };
+
+export class UplinkServer {
+  readonly #parts: UplinkServerParts;
+  readonly #options: UplinkServerOptions;
+  readonly #registry: AgentRegistry;
+  readonly #limiter: UpgradeLimiter;
+  readonly #connections = new Set<AgentConnection>();
+  readonly #byProducer = new Map<ProducerId, AgentConnection>();
+  readonly #tokenDigest: Buffer | undefined;
+  #isClosing = false;
+  readonly #webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: UPLINK_MESSAGE_BYTES_MAX,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: () => UPLINK_SUBPROTOCOL,
+  });
+
+  constructor(parts: UplinkServerParts) {
+    this.#parts = parts;
+    this.#options = { ...defaultUplinkServerOptions, ...parts.options };
+    const { token, upgradesPerMinuteMax } = this.#options;
+    this.#registry = new AgentRegistry(parts.clock);
+    this.#limiter = new UpgradeLimiter(parts.clock, upgradesPerMinuteMax);
+    this.#tokenDigest = token === undefined ? undefined : digest(token);
+  }
+
+  /** Takes a WebSocket handshake over from the HTTP server. */
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const address = request.socket.remoteAddress ?? "";
+    const refusal = this.#refusal(request, address);
+    if (refusal !== undefined) {
+      const { status, reason } = refusal;
+      this.#parts.logger.debug({ address, status, reason }, "an uplink was refused");
+      socket.end(toAnswer(refusal));
+      return;
+    }
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const connection = new AgentConnection({
+        ...this.#parts,
+        options: this.#options,
+        webSocket,
+        socket: request.socket as Socket,
+        address,
+        introduce: (introduction, self) => {
+          this.#takeOver(introduction.producerId, self);
+          return this.#registry.connected(introduction);
+        },
+        onClosed: (self) => this.#closed(self),
+      });
+      this.#connections.add(connection);
+    });
+  }
+
+  /** The agents heard of since the start, connected or not. */
+  agents(): readonly AgentInfo[] {
+    return this.#registry.list();
+  }
+
+  /** The same, under the name that status pages ask for. */
+  list(): readonly AgentInfo[] {
+    return this.agents();
+  }
+
+  /** Answers what was taken, then says goodbye; ends within `closeMsMax` and a moment. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all(Array.from(this.#connections, (connection) => connection.close()));
+  }
+
+  #refusal({ headers }: IncomingMessage, address: string): Refusal | undefined {
+    // Agents are no web pages; a page that a browser on this machine has open must not pass for one.
+    if (headers.origin !== undefined) return { status: "403 Forbidden", reason: "the uplink is not for web pages" };
+    if (!this.#limiter.admit(address)) {
+      return { status: "429 Too Many Requests", reason: "connect less often", headers: ["retry-after: 60"] };
+    }
+    if (!this.#isAuthorized(headers.authorization)) {
+      return {
+        status: "401 Unauthorized",
+        reason: "the uplink token is missing or wrong",
+        headers: ["www-authenticate: Bearer"],
+      };
+    }
+    const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((each) => each.trim());
+    if (!protocols.includes(UPLINK_SUBPROTOCOL)) {
+      const upgrade = ["upgrade: websocket", `sec-websocket-protocol: ${UPLINK_SUBPROTOCOL}`];
+      return { status: "426 Upgrade Required", reason: `only ${UPLINK_SUBPROTOCOL} is spoken`, headers: upgrade };
+    }
+    if (this.#isClosing || this.#connections.size >= this.#options.agentsMax) {
+      return { status: "503 Service Unavailable", reason: "no more agents are taken" };
+    }
+    return undefined;
+  }
+
+  /** In constant time: digests are of one length, whatever was sent. */
+  #isAuthorized(authorization: string | undefined): boolean {
+    if (this.#tokenDigest === undefined) return true;
+    const token = /^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "";
+    return timingSafeEqual(digest(token), this.#tokenDigest);
+  }
+
+  /** What the older connection has handed to the engine counts; what it still sends does not. */
+  #takeOver(producerId: ProducerId, connection: AgentConnection): void {
+    const older = this.#byProducer.get(producerId);
+    this.#byProducer.set(producerId, connection);
+    older?.replace();
+  }
+
+  #closed(connection: AgentConnection): void {
+    this.#connections.delete(connection);
+    const { agent } = connection;
+    if (agent === undefined || this.#byProducer.get(agent.introduction.producerId) !== connection) return;
+    this.#byProducer.delete(agent.introduction.producerId);
+    this.#registry.disconnected(agent);
+  }
+}
+
+function digest(token: string): Buffer {
+  return createHash("sha256").update(token).digest();
+}
+
+function toAnswer({ status, reason, headers = [] }: Refusal): string {
+  const lines = [
+    `HTTP/1.1 ${status}`,
+    "content-type: text/plain; charset=utf-8",
+    `content-length: ${Buffer.byteLength(reason)}`,
+    "connection: close",
+    ...headers,
+  ];
+  return `${lines.join("\r\n")}\r\n\r\n${reason}`;
+}

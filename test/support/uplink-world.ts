@@ -1,0 +1,270 @@
+/**
+ * Agent and hub in one process without sockets: the agent's real core and tables on a virtual log, the hub's real session
+ * on an engine in memory, and a link between them that carries frames as bytes, late, and loses what is on its way when
+ * it is cut. A caller with a random number generator plays chance.
+ */
+import { EpochStore } from "../../agent/uplink/epoch-store.ts";
+import { UplinkCore } from "../../agent/uplink/uplink.ts";
+import type { UplinkEffect, UplinkEvent } from "../../agent/uplink/uplink-events.ts";
+import type { AppendRequest, Appended } from "../../hub/engine/engine.ts";
+import { AgentSession } from "../../hub/uplink/agent-session.ts";
+import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
+import { AgentRegistry } from "../../hub/uplink/registry.ts";
+import { stampProducer } from "../../shared/batch/record-batch.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
+import { StreamError } from "../../shared/errors.ts";
+import { invariant } from "../../shared/invariant.ts";
+import { silentLogger } from "../../shared/logger.ts";
+import type { Acks } from "../../shared/record.ts";
+import { decodeAgentFrame, decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { MemoryEngine } from "./memory-engine.ts";
+import { numbersOf, VirtualLog } from "./virtual-log.ts";
+import { settled } from "./virtual-timers.ts";
+
+export const TOPIC = "readings";
+
+export type WorldOptions = {
+  readonly random: () => number;
+  readonly acksOf: (topic: string) => Acks;
+  /** What the engine answers instead of storing the batch. */
+  readonly refusal?: (numbers: readonly number[]) => ErrorCode | undefined;
+  readonly creditBytes?: number;
+};
+
+/** An engine that sometimes refuses. */
+class UnwillingEngine extends MemoryEngine {
+  refusal: WorldOptions["refusal"];
+
+  override append(request: AppendRequest): Promise<Appended> {
+    const code = this.refusal?.(numbersOf(request.batch));
+    return code === undefined ? super.append(request) : Promise.reject(new StreamError(code, "refused by the test"));
+  }
+}
+
+type Link = { readonly toHub: Buffer[]; readonly toAgent: Buffer[]; readonly session: AgentSession };
+
+const clock = { wallMs: () => 1_700_000_000_000, monotonicMs: () => 0 };
+
+export class UplinkWorld {
+  readonly log = new VirtualLog();
+  readonly engine = new UnwillingEngine();
+  readonly losses: DeclaredLoss[] = [];
+  readonly notes: string[] = [];
+  readonly #options: WorldOptions;
+  #store!: EpochStore;
+  #core!: UplinkCore;
+  #link: Link | undefined;
+  #removeListener: () => void = () => undefined;
+  #persisting: Promise<void> = Promise.resolve();
+  /** Timers of lanes; the test lets them fire when it likes. */
+  #timers: number[] = [];
+  /** Number of the connection, so that late answers of the disk find their way. */
+  #connection = 0;
+  #mustCut = false;
+
+  constructor(options: WorldOptions) {
+    this.#options = options;
+    this.engine.refusal = options.refusal;
+  }
+
+  get core(): UplinkCore {
+    return this.#core;
+  }
+
+  get isConnected(): boolean {
+    return this.#link !== undefined;
+  }
+
+  get producerId(): bigint {
+    return this.#store.producerId;
+  }
+
+  /** The agent's process begins; what was in the memory of an earlier one is gone. */
+  async startAgent(): Promise<void> {
+    await this.cut();
+    this.#removeListener();
+    const store = await EpochStore.open(this.log);
+    this.#store = store;
+    this.#core = new UplinkCore({
+      identity: () => ({ agent: "agent", version: "1", producerId: store.producerId }),
+      policyOf: (topic) => ({ acks: this.#options.acksOf(topic), priority: 0 }),
+      remembered: ({ id, topic, partition }) => ({
+        memory: store.memories.get(id),
+        gaps: store.gaps.filter((gap) => gap.topic === topic && gap.partition === partition),
+      }),
+      options: {
+        batchBytesMax: 1000,
+        inFlightBytesMax: 10_000,
+        readsMax: 2,
+        socketBytesMax: 5_000,
+        refusedMsMin: 1,
+        refusedMsMax: 1,
+      },
+    });
+    for (const topic of this.log.topics.values()) this.#dispatch({ type: "sources", sources: topic.partitions });
+    this.#removeListener = this.log.onCommit((changed) => this.#dispatch({ type: "sources", sources: changed }));
+  }
+
+  connect(): void {
+    invariant(this.#link === undefined, "connected already");
+    const toHub: Buffer[] = [];
+    const toAgent: Buffer[] = [];
+    const registry = new AgentRegistry(clock);
+    const session = new AgentSession({
+      engine: this.engine,
+      ledger: { record: async (loss) => void this.losses.push(loss) },
+      logger: silentLogger(),
+      clock,
+      autoCreateTopics: true,
+      creditBytes: this.#options.creditBytes ?? 4_000,
+      address: "test",
+      send: (frame) => toAgent.push(encodeFrame(frame)),
+      refuse: () => {
+        this.#mustCut = true;
+      },
+      introduce: (introduction) => registry.connected(introduction),
+    });
+    this.#link = { toHub, toAgent, session };
+    this.#connection++;
+    this.#dispatch({ type: "opened" });
+  }
+
+  /** Everything on its way is lost, in either direction. */
+  async cut(): Promise<void> {
+    const link = this.#link;
+    if (link === undefined) return;
+    this.#mustCut = false;
+    this.#link = undefined;
+    this.#connection++;
+    await link.session.stop();
+    await this.#persisted();
+    this.#timers = [];
+    this.#dispatch({ type: "closed" });
+  }
+
+  /** One frame arrives, in one of the directions. False when none is on its way. */
+  async deliver(): Promise<boolean> {
+    if (this.#mustCut) await this.cut();
+    const link = this.#link;
+    if (link === undefined) return false;
+    const toHub = link.toHub.length > 0 && (link.toAgent.length === 0 || this.#options.random() < 0.5);
+    const message = toHub ? link.toHub.shift() : link.toAgent.shift();
+    if (message === undefined) return false;
+    try {
+      if (toHub) link.session.receive(decodeAgentFrame(message));
+      else this.#dispatch({ type: "frame", frame: decodeHubFrame(message) });
+    } catch (error) {
+      if (!(error instanceof StreamError)) throw error;
+      this.notes.push(error.message);
+      this.#mustCut = true;
+    }
+    return true;
+  }
+
+  fireTimers(): void {
+    for (const laneId of this.#timers.splice(0)) this.#dispatch({ type: "timer", laneId });
+  }
+
+  /** Connects as often as needed until nothing moves any more. */
+  async drain(): Promise<void> {
+    for (let still = 0; still < 3; ) {
+      if (this.#link === undefined) this.connect();
+      await settled();
+      const hasMoved = await this.deliver();
+      await settled();
+      const hadTimers = this.#timers.length > 0;
+      this.fireTimers();
+      still = hasMoved || hadTimers || this.#link === undefined ? 0 : still + 1;
+    }
+  }
+
+  /** What the hub holds of a partition, in its order. */
+  stored(partition: number): number[] {
+    if (!this.engine.topics.has(TOPIC)) return [];
+    const at = { topic: TOPIC, partition };
+    const { logStartOffset } = this.engine.offsets(at);
+    return this.engine.read({ ...at, offset: logStartOffset, bytesMax: 2 ** 30, atLeastOne: true }).batches.flatMap(numbersOf);
+  }
+
+  #dispatch(event: UplinkEvent): void {
+    for (const effect of this.#core.handle(event)) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: UplinkEffect): void {
+    const connection = this.#connection;
+    switch (effect.type) {
+      case "send":
+        this.#link?.toHub.push(encodeFrame(effect.frame));
+        return;
+      case "produce": {
+        const { laneId, id, acks, epoch, baseSequence, batch } = effect.produce;
+        const { topic, partition } = this.#core.source(laneId);
+        stampProducer(batch, { producerId: this.#store.producerId, producerEpoch: epoch, baseSequence });
+        this.#link?.toHub.push(encodeFrame({ t: "produce", id, topic, partition, acks, batch }));
+        void Promise.resolve().then(() => {
+          if (connection === this.#connection) this.#dispatch({ type: "written", id, bytes: batch.length });
+        });
+        return;
+      }
+      case "read": {
+        const { laneId, offset, bytesMax } = effect;
+        const { topic, partition } = this.#core.source(laneId);
+        void this.log.readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax }).then((batch) => {
+          if (connection === this.#connection) this.#dispatch({ type: "read", laneId, batch });
+        });
+        return;
+      }
+      case "adopt":
+        return this.#persist(async () => {
+          const gaps = await this.#store.adopt(effect.changes);
+          const adopted = effect.changes.map(({ partitionId }, index) => ({
+            laneId: partitionId,
+            gaps: gaps[index] ?? [],
+          }));
+          this.#dispatch({ type: "adopted", adopted });
+        });
+      case "renew":
+        return this.#persist(async () => {
+          await this.#store.renewProducer(effect.changes);
+          this.#dispatch({ type: "renewed" });
+        });
+      case "gap-settled":
+        return this.#persist(() => this.#store.settleGap(effect.gapId));
+      case "settled":
+        return this.#persist(() => this.#settle(effect.laneId, effect.settled));
+      case "timer":
+        this.#timers.push(effect.laneId);
+        return;
+      case "disconnect":
+        this.notes.push(effect.error.message);
+        this.#mustCut = true;
+        return;
+      case "note":
+        this.notes.push(effect.text);
+        return;
+      case "partition-count":
+        return;
+    }
+  }
+
+  /** The cursor is written down, and the log trimmed, when chance will have it. */
+  async #settle(partitionId: number, settledOffset: number): Promise<void> {
+    if (this.#options.random() < 0.5) return;
+    const { topic, partition } = this.#core.source(partitionId);
+    await this.#store.settle([{ partitionId, settled: settledOffset }]);
+    if (this.#options.random() < 0.5) await this.log.trim(this.log.partition(topic, partition), settledOffset);
+  }
+
+  #persist(work: () => Promise<void>): void {
+    this.#persisting = this.#persisting.then(work).catch(() => {
+      this.#mustCut = true;
+    });
+  }
+
+  async #persisted(): Promise<void> {
+    for (let seen; seen !== this.#persisting; ) {
+      seen = this.#persisting;
+      await seen;
+    }
+  }
+}

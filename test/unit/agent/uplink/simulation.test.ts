@@ -1,0 +1,118 @@
+/**
+ * Histories of chance: records come, the link is cut wherever it hurts, the agent dies, its disk forgets, the log runs
+ * over, the hub refuses. In the end everything must be accounted for. UPLINK_SEED=n plays one history again.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { seededRandom } from "../../../../bin/demo/random.ts";
+import type { ErrorCode } from "../../../../shared/errors.ts";
+import type { Acks } from "../../../../shared/record.ts";
+import { TOPIC, UplinkWorld } from "../../../support/uplink-world.ts";
+import type { VirtualPartition } from "../../../support/virtual-log.ts";
+import { settled } from "../../../support/virtual-timers.ts";
+
+const PARTITIONS = 3;
+const STEPS = 400;
+const HISTORIES = 40;
+const seedGiven = process.env["UPLINK_SEED"];
+const firstSeed = seedGiven === undefined ? Date.now() % 1_000_000 : Number(seedGiven);
+
+/** A record as the test knows it. */
+type Accepted = { readonly number: number; readonly offset: number; isForgotten: boolean };
+
+type Faults = { readonly overflow: boolean; readonly tailLoss: boolean; readonly refusals: boolean; readonly acks: Acks };
+
+async function play(seed: number, faults: Faults): Promise<void> {
+  const source = seededRandom(seed);
+  const random = (): number => source.next();
+  const poison = new Set<number>();
+  let isCalm = false;
+  const refusal = (numbers: readonly number[]): ErrorCode | undefined => {
+    if (numbers.some((number) => poison.has(number))) return "INVALID_RECORD";
+    if (!faults.refusals || isCalm || random() > 0.1) return undefined;
+    return random() < 0.5 ? "LOG_FULL" : "CORRUPT_RECORD";
+  };
+  const world = new UplinkWorld({ random, acksOf: () => faults.acks, refusal });
+  const { log } = world;
+  log.createTopic(TOPIC, PARTITIONS);
+  const partitions = Array.from({ length: PARTITIONS }, (_, index) => log.partition(TOPIC, index));
+  const accepted = partitions.map((): Accepted[] => []);
+  let lastNumber = 0;
+  const append = (partition: VirtualPartition): void => {
+    const numbers = Array.from({ length: 1 + Math.floor(random() * 4) }, () => ++lastNumber);
+    if (faults.refusals && random() < 0.02) poison.add(numbers[0] as number);
+    const offset = log.append(partition, numbers);
+    accepted[partition.partition]?.push(
+      ...numbers.map((number, index) => ({ number, offset: offset + index, isForgotten: false })),
+    );
+  };
+  const any = (): VirtualPartition => partitions[Math.floor(random() * PARTITIONS)] as VirtualPartition;
+
+  await world.startAgent();
+  for (let step = 0; step < STEPS; step++) {
+    const chance = random();
+    if (chance < 0.3) append(any());
+    else if (chance < 0.85) await world.deliver();
+    else if (chance < 0.9 && !world.isConnected) world.connect();
+    else if (chance < 0.93) await world.cut();
+    else if (chance < 0.95) world.fireTimers();
+    else if (chance < 0.97 && faults.overflow) {
+      const partition = any();
+      const { logStartOffset, logEndOffset } = partition;
+      await log.trim(partition, logStartOffset + Math.floor(random() * (logEndOffset - logStartOffset + 1)));
+    } else if (chance > 0.985) {
+      await world.cut();
+      if (faults.tailLoss) {
+        const partition = any();
+        const gone = new Set(log.loseTail(partition, Math.floor(random() * 5)));
+        for (const record of accepted[partition.partition] ?? []) if (gone.has(record.number)) record.isForgotten = true;
+      }
+      await world.startAgent();
+    }
+    if (random() < 0.3) await settled();
+  }
+  isCalm = true;
+  for (const partition of partitions) append(partition);
+  await world.drain();
+  for (const partition of partitions) check(world, partition.partition, accepted[partition.partition] ?? [], faults);
+}
+
+function check(world: UplinkWorld, partition: number, accepted: readonly Accepted[], faults: Faults): void {
+  const stored = world.stored(partition);
+  const inOrder = stored.every((number, index) => index === 0 || number > (stored[index - 1] as number));
+  assert.ok(inOrder, `partition ${partition}: twice or out of order: ${stored.join(" ")}`);
+  const held = new Set(stored);
+  const gaps = world.losses.filter((loss) => loss.partition === partition);
+  for (const { number, offset, isForgotten } of accepted) {
+    const isDeclared = gaps.some(({ from, to }) => from <= offset && offset <= to);
+    if (held.has(number)) {
+      // After a loss of the tail an offset names two records.
+      if (!faults.tailLoss) assert.ok(!isDeclared, `${number} arrived and is declared lost`);
+    } else {
+      assert.ok(isDeclared || isForgotten, `${number} at ${offset} of partition ${partition} is gone without a word`);
+    }
+  }
+  const end = world.log.partition(TOPIC, partition).logEndOffset;
+  assert.equal(world.core.settled(world.log.partition(TOPIC, partition).id), end, "everything is settled in the end");
+}
+
+const histories: { readonly name: string; readonly faults: Faults }[] = [
+  { name: "cuts and restarts", faults: { overflow: false, tailLoss: false, refusals: false, acks: "all" } },
+  { name: "a log that runs over", faults: { overflow: true, tailLoss: false, refusals: false, acks: "leader" } },
+  { name: "a hub that refuses", faults: { overflow: false, tailLoss: false, refusals: true, acks: "all" } },
+  { name: "a disk that forgets", faults: { overflow: false, tailLoss: true, refusals: false, acks: "all" } },
+  { name: "everything at once", faults: { overflow: true, tailLoss: true, refusals: true, acks: "all" } },
+  { name: "nobody waits for answers", faults: { overflow: false, tailLoss: false, refusals: false, acks: "none" } },
+];
+
+for (const { name, faults } of histories) {
+  test(`uplink: ${name} -> each record arrives once and in order, or is declared lost`, async (t) => {
+    const seeds = seedGiven === undefined ? Array.from({ length: HISTORIES }, (_, index) => firstSeed + index) : [firstSeed];
+    t.diagnostic(`UPLINK_SEED=${firstSeed}, ${seeds.length} histories`);
+    for (const seed of seeds) {
+      await play(seed, faults).catch((error: unknown) => {
+        throw new Error(`UPLINK_SEED=${seed}`, { cause: error });
+      });
+    }
+  });
+}
