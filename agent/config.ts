@@ -29,6 +29,7 @@ import { defaultIngestLimits } from "./ingest/ingest-limits.ts";
 import { overflowPolicies } from "./ingest/overflow.ts";
 import { DEFAULT_PARTITION_COUNT, PARTITION_COUNT_MAX, compileRoutes } from "./ingest/route.ts";
 import { mqttLimitTable } from "./mqtt/limits.ts";
+import { defaultUplinkOptions as uplinkDefaults } from "./uplink/uplink-runner.ts";
 
 const described = (description: string, rest: Partial<ConfigMeta> = {}): ConfigMeta => ({ description, ...rest });
 
@@ -53,7 +54,7 @@ const data = z.strictObject({
 /** Levels of a topic that its subscribers can address; deeper ones cost time for each message. */
 const TOPIC_LEVELS_MAX = 100;
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+const sentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 
 const limitShape = Object.fromEntries(
   Object.entries(mqttLimitTable).map(([name, row]) => {
@@ -244,28 +245,32 @@ const uplink = z.strictObject({
   token: secret("What the hub asks for (its `uplink.token`)."),
   tokenFile: secretFile("uplink.token"),
   batchBytesMax: wholeNumber(
-    { min: KIB, max: UPLINK_BATCH_BYTES_MAX, default: MIB },
+    { min: KIB, max: UPLINK_BATCH_BYTES_MAX, default: uplinkDefaults.batchBytesMax },
     "Stored batches are joined up to this size before they are sent.",
   ),
   inFlightBytesMax: wholeNumber(
-    { min: 64 * KIB, default: 16 * MIB },
+    { min: 64 * KIB, default: uplinkDefaults.inFlightBytesMax },
     "Batches sent that the hub has not answered; the hub may allow fewer.",
   ),
   connectTimeoutMs: wholeNumber(
-    { min: SECOND_MS, max: 5 * MINUTE_MS, default: 10 * SECOND_MS },
+    { min: SECOND_MS, max: 5 * MINUTE_MS, default: uplinkDefaults.connectTimeoutMs },
     "Time for name look-up, connection, TLS and the hub's welcome together.",
   ),
   retryMinMs: wholeNumber(
-    { min: 10, max: MINUTE_MS, default: 250 },
+    { min: 10, max: MINUTE_MS, default: uplinkDefaults.retryMinMs },
     "First wait before the next attempt to connect; it doubles from there, each time a random part of it (full jitter).",
   ),
   retryMaxMs: wholeNumber(
-    { min: 100, max: 60 * MINUTE_MS, default: 30 * SECOND_MS },
+    { min: 100, max: 60 * MINUTE_MS, default: uplinkDefaults.retryMaxMs },
     "Longest wait between two attempts to connect. The agent never gives up.",
   ),
   silenceMsMax: wholeNumber(
-    { min: SECOND_MS, max: 10 * MINUTE_MS, default: 45 * SECOND_MS },
+    { min: SECOND_MS, max: 10 * MINUTE_MS, default: uplinkDefaults.silenceMsMax },
     "A connection from which nothing was heard for so long is closed; the agent asks for a sign of life in between.",
+  ),
+  statusIntervalMs: wholeNumber(
+    { min: SECOND_MS, max: 60 * MINUTE_MS, default: uplinkDefaults.statusIntervalMs },
+    "How often the agent tells the hub how it is.",
   ),
 });
 

@@ -26,6 +26,7 @@ import type { ConfigFlags, ConfigSources, LoadedConfig } from "../shared/config/
 import { UPLINK_MESSAGE_BYTES_MAX } from "../shared/uplink/frames.ts";
 import { defaultGroupCoordinatorOptions } from "./group/coordinator-runner.ts";
 import { kafkaDefaults } from "./kafka/options.ts";
+import { defaultUplinkServerOptions as uplinkDefaults } from "./uplink/server.ts";
 
 const data = z.strictObject({
   dir: text("data/hub", "Directory of the log. One hub at a time may use it."),
@@ -102,10 +103,18 @@ const uplink = z.strictObject({
   token: secret("What agents have to present. Without one, any agent that reaches the listener is let in."),
   tokenFile: secretFile("uplink.token"),
   autoCreateTopics: flag(true, "Create the topics that an agent announces."),
-  agentsMax: wholeNumber({ min: 1, default: 1000 }, "Agents connected at a time."),
+  agentsMax: wholeNumber({ min: 1, default: uplinkDefaults.agentsMax }, "Agents connected at a time."),
   creditBytes: wholeNumber(
-    { min: UPLINK_MESSAGE_BYTES_MAX, default: 16 * MIB },
+    { min: UPLINK_MESSAGE_BYTES_MAX, default: uplinkDefaults.creditBytes },
     "What one agent may have sent without an answer.",
+  ),
+  silenceMsMax: wholeNumber(
+    { min: SECOND_MS, default: uplinkDefaults.silenceMsMax },
+    "A connection from which nothing was heard for so long is closed.",
+  ),
+  upgradesPerMinuteMax: wholeNumber(
+    { min: 1, default: uplinkDefaults.upgradesPerMinuteMax },
+    "Attempts to connect from one address other than loopback; more where many agents share one (NAT).",
   ),
 });
 

@@ -87,7 +87,8 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
   await lifecycle.start({
     name: "the HTTP listener",
     start: async () => (addresses.http = formatListenAddress(await http.start())),
-    stop: () => http.close(),
+    // The agents' connections are this listener's own: it cannot end before they do.
+    stop: async () => void (await Promise.all([http.close(), uplink.close()])),
   });
   logger.info({ ...addresses, data: config.data.dir, topics: engine.topics.size }, "hub is ready");
   const close = (): Promise<void> => {

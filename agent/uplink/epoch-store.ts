@@ -16,6 +16,15 @@ import type { PartitionMemory } from "./resume.ts";
 
 export type UplinkLog = Pick<PartitionedLog, "topics" | "call" | "readMerged" | "trim" | "onCommit">;
 
+/** The partitions and where they end. */
+export type LogEnds = OpenArgs["partitions"];
+
+export function logEnds(log: Pick<UplinkLog, "topics">): LogEnds {
+  return [...log.topics.values()]
+    .flatMap((topic): readonly LogPartition[] => topic.partitions)
+    .map(({ id, logEndOffset }) => ({ id, logEndOffset }));
+}
+
 export class EpochStore {
   readonly #log: Pick<UplinkLog, "call">;
   #producerId: ProducerId;
@@ -35,12 +44,9 @@ export class EpochStore {
     this.gaps = gaps;
   }
 
-  /** Durable on return: the producer id, and the fences of this start. */
-  static async open(log: Pick<UplinkLog, "call" | "topics">): Promise<EpochStore> {
-    const partitions = [...log.topics.values()]
-      .flatMap((topic): readonly LogPartition[] => topic.partitions)
-      .map(({ id, logEndOffset }) => ({ id, logEndOffset }));
-    const args: OpenArgs = { producerId: newProducerId(), partitions };
+  /** Durable on return: the producer id, and the fences of this start. `ends` is how the start found the log. */
+  static async open(log: Pick<UplinkLog, "call">, ends: LogEnds): Promise<EpochStore> {
+    const args: OpenArgs = { producerId: newProducerId(), partitions: ends };
     const [opened] = await log.call([toCall("open", args)]);
     return new EpochStore(log, opened as OpenResult);
   }

@@ -144,10 +144,7 @@ class UplinkTables {
       )
       .all();
     const epochsOf = Map.groupBy(epochs, (row) => row.partitionId);
-    const places = this.#places().map((place) => ({
-      ...place,
-      epochs: (epochsOf.get(place.partitionId) ?? []).map(({ partitionId: _, ...start }) => start),
-    }));
+    const places = this.#places().map((place) => ({ ...place, epochs: (epochsOf.get(place.partitionId) ?? []).map(toStart) }));
     const gaps = database.prepare<[], GapRow>(`${GAP_SQL} ORDER BY id`).all().map(toGap);
     return { producerId: BigInt(identity?.producer_id ?? producerId), places, gaps };
   }
@@ -202,6 +199,10 @@ class UplinkTables {
 }
 
 const GAP_SQL = `SELECT id, topic, partition, epoch, from_offset AS "from", to_offset AS "to", reason FROM uplink_gap`;
+
+function toStart({ epoch, firstOffset, previousEnd }: EpochRow): EpochStart {
+  return { epoch, firstOffset, previousEnd };
+}
 
 function toGap(row: GapRow): StoredGap {
   return { ...row, reason: row.reason as LossReason };

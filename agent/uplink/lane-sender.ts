@@ -62,6 +62,8 @@ export class LaneSender {
   /** Lanes with a batch that waits for credit, in the order of their reads. */
   #unsent: Lane[] = [];
   #gapsInFlight = 0;
+  /** Lanes whose gaps wait until another one is confirmed. */
+  readonly #gapWaiters = new Set<Lane>();
   #nextId = 1;
   /** Bytes of batches that the socket has not passed on. */
   #socketBytes = 0;
@@ -93,6 +95,7 @@ export class LaneSender {
     this.#inFlight.clear();
     this.#unsent = [];
     this.#gapsInFlight = 0;
+    this.#gapWaiters.clear();
     this.#nextId = 1;
     this.#socketBytes = 0;
   }
@@ -161,8 +164,11 @@ export class LaneSender {
   }
 
   #sendGap(lane: Lane, [gap, ...rest]: readonly PendingGap[]): void {
-    // Beyond the limit the lane is woken by the next gap that is confirmed.
-    if (gap === undefined || this.#gapsInFlight >= UPLINK_GAPS_IN_FLIGHT_MAX) return;
+    if (gap === undefined) return;
+    if (this.#gapsInFlight >= UPLINK_GAPS_IN_FLIGHT_MAX) {
+      this.#gapWaiters.add(lane);
+      return;
+    }
     const { topic, partition } = lane.source;
     const { epoch, from, to, reason } = gap;
     lane.gaps = rest;
@@ -227,10 +233,16 @@ export class LaneSender {
 
   #land(lane: Lane, item: SentItem): void {
     this.#inFlight.delete(item.id);
-    if (item.kind === "gap") this.#gapsInFlight--;
+    if (item.kind === "gap") this.#landGap();
     else this.#window.answered(item.bytes);
     const index = lane.inFlight.indexOf(item);
     if (index >= 0) lane.inFlight.splice(index, 1);
+  }
+
+  #landGap(): void {
+    this.#gapsInFlight--;
+    for (const lane of this.#gapWaiters) this.wake(lane);
+    this.#gapWaiters.clear();
   }
 
   /** A batch that asks for no answer is delivered once it has left the process. */

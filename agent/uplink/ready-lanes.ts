@@ -17,7 +17,7 @@ export class ReadyLanes {
       return;
     }
     this.#waiting.set(lane.priority, new Set([lane]));
-    this.#priorities = [...this.#waiting.keys()].sort((a, b) => b - a);
+    this.#priorities = [...this.#waiting.keys()].toSorted((a, b) => b - a);
   }
 
   take(): Lane | undefined {

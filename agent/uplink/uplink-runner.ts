@@ -19,8 +19,8 @@ import type { HubFrame } from "../../shared/uplink/frames.ts";
 import { failuresAfter, retryDelayMs } from "./backoff.ts";
 import { Cursors } from "./cursors.ts";
 import type { DeliveredCounts } from "./cursors.ts";
-import { EpochStore } from "./epoch-store.ts";
-import type { UplinkLog } from "./epoch-store.ts";
+import { EpochStore, logEnds } from "./epoch-store.ts";
+import type { LogEnds, UplinkLog } from "./epoch-store.ts";
 import type { AdoptChange } from "./epoch-table.ts";
 import { FailureLog } from "./failure-log.ts";
 import { HubConnection } from "./hub-connection.ts";
@@ -102,9 +102,9 @@ export class Uplink {
   readonly #partitions = new Map<number, LogPartition>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #stop = new AbortController();
-  #store!: EpochStore;
-  #core!: UplinkCore;
-  #cursors!: Cursors;
+  readonly #cursors: Cursors;
+  /** Undefined until the log had room for what the uplink writes at its start. */
+  #open: { readonly store: EpochStore; readonly core: UplinkCore } | undefined;
   #connection: HubConnection | undefined;
   /** Work on the disk for the running connection; the next one waits for it. */
   #persisting: Promise<void> = Promise.resolve();
@@ -356,7 +356,7 @@ export class Uplink {
 
   /** What is on its way to disk belongs to this connection: the core hears of it before it hears of the end. */
   async #persisted(): Promise<void> {
-    for (let seen; seen !== this.#persisting; ) {
+    for (let seen; seen !== this.#persisting;) {
       seen = this.#persisting;
       await seen;
     }

@@ -212,7 +212,8 @@ export class UplinkCore {
       ownCounts.set(topic, Math.max(ownCounts.get(topic) ?? 0, partition + 1));
       if (lane.phase !== "asked") continue;
       lane.isAtHub = partition < (hubCounts.get(topic) ?? 0);
-      if (lane.isAtHub) plans.push({ lane, plan: planResume(lane.memory, logStartOffset, heard.get(keyOf(lane.source))) });
+      if (lane.isAtHub)
+        plans.push({ lane, plan: planResume(lane.memory, logStartOffset, heard.get(keyOf(lane.source))) });
       else this.#askLater(lane);
     }
     for (const [topic, count] of hubCounts) {

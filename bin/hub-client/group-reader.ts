@@ -2,14 +2,15 @@
  * Follows topics as a member of a consumer group. An offset is committed only after the sink has taken the record, so
  * a record may come twice (after a crash or a rebalance) but is never skipped.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { Consumer } from "@platformatic/kafka";
 import type { Message } from "@platformatic/kafka";
+import { StreamError } from "../../shared/errors.ts";
 import type { Offset } from "../../shared/ids.ts";
-import { whenAborted } from "../interrupt.ts";
 import { clientOptions, kafkaCodeOf, withAdmin } from "./connect.ts";
 import type { ConsumedRecord } from "./consumed-record.ts";
 import { fetchOptions, keepReading } from "./reading.ts";
-import type { ReadingOptions } from "./reading.ts";
+import type { HubWatch, ReadingOptions } from "./reading.ts";
 import { readTopicRanges } from "./topic-offsets.ts";
 
 export type GroupReading = ReadingOptions & {
@@ -23,8 +24,9 @@ export type GroupReading = ReadingOptions & {
 const COMMIT_INTERVAL_MS = 500;
 const SESSION_TIMEOUT_MS = 10_000;
 const HEARTBEAT_INTERVAL_MS = 2000;
+const RETRY_DELAY_MS = 500;
 const REBALANCE_TIMEOUT_MS = 15_000;
-/** Leaving is a courtesy: a hub that does not answer expires the member by itself. */
+/** For the last commit, and for leaving, which is a courtesy: a hub that does not hear of it expires the member. */
 const LEAVE_TIMEOUT_MS = 2000;
 /** Records between the library and the sink. */
 const QUEUE_RECORD_COUNT_MAX = 1024;
@@ -40,12 +42,12 @@ export async function readAsGroup(reading: GroupReading): Promise<void> {
     recordsLeft--;
     return recordsLeft > 0;
   };
-  await keepReading(reading, async (onWorking) => {
+  await keepReading(reading, async (hub) => {
     // The library would tell of a missing topic in words of its own.
     await withAdmin(reading.address, (admin) => readTopicRanges(admin, reading.topics));
     const membership = new Membership(reading);
     try {
-      await membership.run(sink, onWorking);
+      await membership.run(sink, hub);
     } finally {
       await membership.leave();
     }
@@ -75,6 +77,9 @@ class Membership {
     this.#consumer = new Consumer({
       ...clientOptions(reading.address),
       ...fetchOptions,
+      // Within its session a member that was cut off is still a member: it goes on without a rebalance.
+      retries: SESSION_TIMEOUT_MS / RETRY_DELAY_MS,
+      retryDelay: RETRY_DELAY_MS,
       groupId: reading.group,
       autocommit: false,
       sessionTimeout: SESSION_TIMEOUT_MS,
@@ -88,7 +93,7 @@ class Membership {
   }
 
   /** Returns when the signal comes or the sink has had enough. */
-  async run(sink: (record: ConsumedRecord) => Promise<boolean>, onWorking: () => void): Promise<void> {
+  async run(sink: (record: ConsumedRecord) => Promise<boolean>, hub: HubWatch): Promise<void> {
     const { topics, fallback, signal } = this.#reading;
     const stream = await this.#consumer.consume({
       topics: [...topics],
@@ -96,7 +101,9 @@ class Membership {
       fallbackMode: fallback,
       autocommit: false,
     });
-    onWorking();
+    hub.isBack();
+    this.#consumer.on("client:broker:failed", hub.isLost);
+    this.#consumer.on("client:broker:connect", hub.isBack);
     this.#onFailure = (error) => stream.destroy(error);
     const timer = setInterval(() => void this.#commit().catch(this.#onFailure), COMMIT_INTERVAL_MS);
     const onAbort = (): void => void stream.destroy();
@@ -124,14 +131,18 @@ class Membership {
     // Errors do not matter any more: all that was taken is committed, or the run has failed with the reason.
     await Promise.race([
       this.#consumer.close(true).catch(() => undefined),
-      whenAborted(AbortSignal.timeout(LEAVE_TIMEOUT_MS)),
+      delay(LEAVE_TIMEOUT_MS, undefined, { ref: false }),
     ]);
   }
 
   /** At the end there is no later commit to make up for a failed one, so somebody should know. */
   async #commitLast(): Promise<void> {
     try {
-      await this.#commit();
+      const isInTime = await Promise.race([
+        this.#commit().then(() => true),
+        delay(LEAVE_TIMEOUT_MS, false, { ref: false }),
+      ]);
+      if (!isInTime) throw new StreamError("TIMEOUT", "the hub did not take the last offsets");
     } catch (error) {
       if (!this.#reading.signal.aborted) throw error;
       this.#reading.notice("the last offsets could not be committed: the group will read some records again");

@@ -17,6 +17,9 @@ export type ReadingOptions = {
   readonly notice: (text: string) => void;
 };
 
+/** A session tells how its hub stands; each change is told to the reader's person once. */
+export type HubWatch = { readonly isBack: () => void; readonly isLost: () => void };
+
 const RECONNECT_DELAY_MS = 1000;
 const FETCH_WAIT_MS = 500;
 const FETCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -36,23 +39,28 @@ export const fetchOptions = {
  *
  * @throws StreamError for everything but a broken connection, and for that too when no session ever got through.
  */
-export async function keepReading(options: ReadingOptions, session: (onWorking: () => void) => Promise<void>) {
+export async function keepReading(options: ReadingOptions, session: (hub: HubWatch) => Promise<void>): Promise<void> {
   const at = formatHubAddress(options.address);
   let hasWorked = false;
   let isAway = false;
-  const onWorking = (): void => {
+  const isBack = (): void => {
     if (isAway) options.notice(`connected to ${at} again`);
     hasWorked = true;
     isAway = false;
   };
+  const isLost = (): void => {
+    if (!isAway && hasWorked && !options.signal.aborted) {
+      options.notice(`connection to ${at} lost, waiting for it to come back`);
+      isAway = true;
+    }
+  };
   while (!options.signal.aborted) {
     try {
-      return await session(onWorking);
+      return await session({ isBack, isLost });
     } catch (error) {
       if (options.signal.aborted) return;
       if (!hasWorked || !isConnectionFailure(error)) throw toHubFailure(error, options.address);
-      if (!isAway) options.notice(`connection to ${at} lost, waiting for it to come back`);
-      isAway = true;
+      isLost();
       // An abort ends the wait early; the loop's condition sees it.
       await delay(RECONNECT_DELAY_MS, undefined, { signal: options.signal }).catch(() => undefined);
     }

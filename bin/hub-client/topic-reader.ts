@@ -1,9 +1,10 @@
 /** Reads a topic without a group: every partition, from a position on, leaving no trace at the hub. */
 import { Admin, Consumer } from "@platformatic/kafka";
 import type { RecordsBatch } from "@platformatic/kafka";
+import { StreamError } from "../../shared/errors.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
 import type { StartPosition } from "../start-position.ts";
-import { clientOptions, kafkaCodeOf, probeHub } from "./connect.ts";
+import { clientOptions, kafkaCodeOf, probeHub, withAdmin } from "./connect.ts";
 import type { ConsumedRecord } from "./consumed-record.ts";
 import { fetchOptions, keepReading } from "./reading.ts";
 import type { ReadingOptions } from "./reading.ts";
@@ -35,7 +36,7 @@ type Progress = {
 /** @throws StreamError HUB_UNREACHABLE, UNKNOWN_TOPIC_OR_PARTITION and what the hub answers. */
 export async function readTopic(reading: TopicReading): Promise<void> {
   let progress: Progress | undefined;
-  await keepReading(reading, async (onWorking) => {
+  await keepReading(reading, async (hub) => {
     await probeHub(reading.address);
     const admin = new Admin(clientOptions(reading.address));
     let range: TopicRange | undefined;
@@ -46,7 +47,7 @@ export async function readTopic(reading: TopicReading): Promise<void> {
     } finally {
       await admin.close();
     }
-    onWorking();
+    hub.isBack();
     await fetchAll(reading, range, progress);
   });
 }
@@ -69,7 +70,15 @@ async function fetchAll(reading: TopicReading, range: TopicRange, progress: Prog
   reading.signal.addEventListener("abort", onAbort, { once: true });
   try {
     while (!isDone(reading, progress)) {
-      const records = takeRecords(reading.topic, await fetchRound(consumer, range, progress), progress);
+      const fetched = await fetchRound(consumer, range, progress);
+      if (fetched === undefined) {
+        if (await skipMissing(reading, progress)) continue;
+        throw new StreamError(
+          "OFFSET_OUT_OF_RANGE",
+          `the hub refuses positions in '${reading.topic}' that it says it has`,
+        );
+      }
+      const records = takeRecords(reading.topic, fetched, progress);
       if (records.length > 0) await reading.sink(records);
     }
   } finally {
@@ -85,50 +94,62 @@ function isDone(reading: TopicReading, progress: Progress): boolean {
 
 const positionOf = (progress: Progress, partition: Partition): Offset => progress.positions.get(partition) ?? 0;
 
-/** One long poll at every hub that leads partitions of the topic: with the embedded engine that is one. */
-async function fetchRound(consumer: Consumer, range: TopicRange, progress: Progress): Promise<FetchResponse[]> {
+/**
+ * One long poll at every hub that leads partitions of the topic: with the embedded engine that is one. Undefined when a
+ * partition does not have the position asked for.
+ */
+async function fetchRound(
+  consumer: Consumer,
+  range: TopicRange,
+  progress: Progress,
+): Promise<FetchResponse[] | undefined> {
+  const { minBytes, maxBytes, maxWaitTime } = fetchOptions;
   const leaders = [...new Set(range.partitions.map(({ leader }) => leader))];
-  return Promise.all(
-    leaders.map((node) => {
-      const partitions = range.partitions
-        .filter(({ leader }) => leader === node)
-        .map(({ partition }) => ({
-          partition,
-          currentLeaderEpoch: -1,
-          fetchOffset: BigInt(positionOf(progress, partition)),
-          lastFetchedEpoch: -1,
-          partitionMaxBytes: fetchOptions.maxBytesPerPartition,
-        }));
-      return fetchFrom(consumer, node, { topicId: range.id, partitions });
-    }),
-  );
+  const fetches = leaders.map((node) => {
+    const partitions = range.partitions
+      .filter(({ leader }) => leader === node)
+      .map(({ partition }) => ({
+        partition,
+        currentLeaderEpoch: -1,
+        fetchOffset: BigInt(positionOf(progress, partition)),
+        lastFetchedEpoch: -1,
+        partitionMaxBytes: fetchOptions.maxBytesPerPartition,
+      }));
+    return consumer.fetch({ node, minBytes, maxBytes, maxWaitTime, topics: [{ topicId: range.id, partitions }] });
+  });
+  try {
+    return await Promise.all(fetches);
+  } catch (error) {
+    if (kafkaCodeOf(error) === "OFFSET_OUT_OF_RANGE") return undefined;
+    throw error;
+  }
 }
 
-async function fetchFrom(
-  consumer: Consumer,
-  node: number,
-  topic: Parameters<Consumer["fetch"]>[0]["topics"][number],
-): Promise<FetchResponse> {
-  const { minBytes, maxBytes, maxWaitTime } = fetchOptions;
-  try {
-    return await consumer.fetch({ node, minBytes, maxBytes, maxWaitTime, topics: [topic] });
-  } catch (error) {
-    // Retention took the records while they were being read: the answer says where the log starts now.
-    const response: unknown = error instanceof Error ? Reflect.get(error, "response") : undefined;
-    if (kafkaCodeOf(error) !== "OFFSET_OUT_OF_RANGE" || response === undefined) throw error;
-    return response as FetchResponse;
+/**
+ * Moves positions that the hub does not have (any more) to what it has, and says what was left out: retention took
+ * records while they were being read. False when there was nothing to move.
+ */
+async function skipMissing(reading: TopicReading, progress: Progress): Promise<boolean> {
+  let hasMoved = false;
+  const [range] = await withAdmin(reading.address, (admin) => readTopicRanges(admin, [reading.topic]));
+  for (const { partition, start, end } of range?.partitions ?? []) {
+    const position = positionOf(progress, partition);
+    const moved = Math.min(end, Math.max(start, position));
+    if (moved === position) continue;
+    hasMoved = true;
+    progress.positions.set(partition, moved);
+    const gone =
+      moved > position ? `offsets ${position} to ${moved - 1} are gone` : `offset ${position} does not exist`;
+    reading.notice(`${reading.topic}/${partition}: ${gone}, reading goes on at ${moved}`);
   }
+  return hasMoved;
 }
 
 /** The records of the answers, in the order of their offsets within a partition; moves the positions behind them. */
 function takeRecords(topic: string, fetched: readonly FetchResponse[], progress: Progress): ConsumedRecord[] {
   const records: ConsumedRecord[] = [];
   const partitions = fetched.flatMap((response) => response.responses.flatMap((answered) => answered.partitions));
-  for (const { partitionIndex: partition, records: batches, errorCode, logStartOffset } of partitions) {
-    if (errorCode !== 0) {
-      progress.positions.set(partition, Math.max(positionOf(progress, partition), Number(logStartOffset)));
-      continue;
-    }
+  for (const { partitionIndex: partition, records: batches } of partitions) {
     for (const batch of batches ?? []) {
       for (const record of recordsOf(batch, { topic, partition })) {
         if (record.offset < positionOf(progress, partition)) continue;

@@ -43,7 +43,8 @@ function prepare(database: Database): ExtensionMethods {
     record: ({ producerId, topic, partition, from, reason, to, epoch, agent, declaredAt }: DeclaredLoss) => {
       record.run(String(producerId), topic, partition, from, reason, to, epoch, agent, declaredAt);
     },
-    list: ({ entriesMax }: ListArgs) => list.all(entriesMax).map((row) => ({ ...row, producerId: BigInt(row.producerId) })),
+    list: ({ entriesMax }: ListArgs) =>
+      list.all(entriesMax).map((row) => ({ ...row, producerId: BigInt(row.producerId) })),
   };
 }
 

@@ -8,7 +8,6 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Clock } from "../../shared/clock.ts";
@@ -105,7 +104,7 @@ export class UplinkServer {
         ...this.#parts,
         options: this.#options,
         webSocket,
-        socket: request.socket as Socket,
+        socket: request.socket,
         address,
         introduce: (introduction, self) => {
           this.#takeOver(introduction.producerId, self);

@@ -48,8 +48,15 @@ export class TestChild {
     });
   }
 
-  /** @throws when there is no such command, and says so. */
+  /** As `spawn`, and ended with the test. */
   static async start(t: After, options: ChildOptions): Promise<TestChild> {
+    const started = await TestChild.spawn(options);
+    onCleanUp(t, () => started.kill9());
+    return started;
+  }
+
+  /** Whoever calls it ends it. @throws when there is no such command, and says so. */
+  static async spawn(options: ChildOptions): Promise<TestChild> {
     const child = spawn(options.command, options.args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.env },
@@ -62,9 +69,7 @@ export class TestChild {
     });
     const { pid } = child;
     if (pid === undefined) throw new Error(`${options.command} was started and has no process id`);
-    const started = new TestChild(child, pid, options);
-    onCleanUp(t, () => started.kill9());
-    return started;
+    return new TestChild(child, pid, options);
   }
 
   get exit(): Exit | undefined {

@@ -29,9 +29,13 @@ export class MqttJsPublisher {
     this.#client = client;
     // It connects again after any error of the connection; what the agent does wrong shows in the history.
     client.on("error", () => undefined);
+    // It sends again what it keeps unanswered, and without the DUP flag that [MQTT-3.3.1-1] asks for.
+    const onTheWire = new Set<number>();
     client.on("packetsend", (packet) => {
-      if (packet.cmd !== "publish" || !packet.dup) return;
-      this.history.resend(decodePayload(packet.payload.toString("latin1")).sequence);
+      if (packet.cmd !== "publish") return;
+      const { sequence } = decodePayload(packet.payload.toString("latin1"));
+      if (onTheWire.has(sequence)) this.history.resend(sequence);
+      onTheWire.add(sequence);
     });
     const lanes = Array.from({ length: windowMax }, () => this.#publishInTurn(client));
     Promise.all(lanes).then(

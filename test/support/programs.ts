@@ -29,64 +29,50 @@ export type ProgramOptions = {
   readonly env?: Environment;
 };
 
-type Ready = Readonly<Record<string, string>> & { readonly ready: string };
-
-/** `tributary ARGS` with its ready line, for programs that are expected to start. */
-async function startProgram(t: After, args: readonly string[], env: Environment) {
-  let announce: (ready: Ready) => void;
-  const readyLine = new Promise<Ready>((resolve) => {
-    announce = resolve;
-  });
-  const child = await startTributary(t, args, env, (line) => announce(JSON.parse(line) as Ready));
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = setTimeout(() => resolve("late"), READY_MS_MAX);
-  });
-  const outcome = await Promise.race([readyLine, child.exited, late]);
-  clearTimeout(timer);
-  if (outcome !== "late" && "ready" in outcome) return { child, ready: outcome };
-  await child.kill9();
-  const what = outcome === "late" ? `no ready line within ${READY_MS_MAX} ms` : "ended before it was ready";
-  throw new Error(`${what}: ${child.describe()}`);
-}
-
 /** `tributary ARGS` as a child process, whatever becomes of it. */
-export function startTributary(
+export async function startTributary(
   t: After,
   args: readonly string[],
   env: Environment = {},
   onLine?: (line: string) => void,
 ): Promise<TestChild> {
+  const child = await TestChild.spawn(childOptions(args, env, onLine));
+  onCleanUp(t, () => child.kill9());
+  return child;
+}
+
+function childOptions(args: readonly string[], env: Environment, onLine: (line: string) => void = () => undefined) {
   // What the developer's own shell sets for tributary is not meant for the tests.
   const foreign = Object.keys(process.env).filter((name) => name.startsWith("TRIBUTARY_"));
   const ownEnv = { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...env };
-  const options = { command: process.execPath, args: [TRIBUTARY, ...args], env: ownEnv };
-  return TestChild.start(t, onLine === undefined ? options : { ...options, onLine });
+  return { command: process.execPath, args: [TRIBUTARY, ...args], env: ownEnv, onLine };
 }
 
 /** A hub or an agent over all its lives. */
 class Program {
   readonly data: string;
   readonly args: readonly string[];
-  readonly #t: After;
   readonly #env: Environment;
   #child: TestChild | undefined;
-  #ready: Ready | undefined;
 
-  constructor(t: After, data: string, args: readonly string[], env: Environment) {
-    this.#t = t;
+  constructor(data: string, args: readonly string[], env: Environment) {
     this.data = data;
     this.args = args;
     this.#env = env;
   }
 
-  /** Starts it, or starts it again; `env` is for this life only. */
+  /** Starts it, or starts it again, and waits until it is ready; `env` is for this life only. */
   async start(env: Environment = {}): Promise<void> {
     if (this.isRunning) throw new Error(`runs already: ${this.process.describe()}`);
-    // What a crash left behind is seen by the next start: its stderr is kept apart from the life before.
-    const { child, ready } = await startProgram(this.#t, this.args, { ...this.#env, ...env });
+    const ready = Promise.withResolvers<"ready">();
+    const child = await TestChild.spawn(
+      childOptions(this.args, { ...this.#env, ...env }, () => ready.resolve("ready")),
+    );
     this.#child = child;
-    this.#ready = ready;
+    const timer = setTimeout(() => child.signal("SIGKILL"), READY_MS_MAX);
+    const outcome = await Promise.race([ready.promise, child.exited]);
+    clearTimeout(timer);
+    if (outcome !== "ready") throw new Error(`ended, or was killed after ${READY_MS_MAX} ms, unready: ${child.describe()}`);
   }
 
   get process(): TestChild {
@@ -96,12 +82,6 @@ class Program {
 
   get isRunning(): boolean {
     return this.#child !== undefined && this.#child.exit === undefined;
-  }
-
-  address(listener: string): string {
-    const address = this.#ready?.[listener];
-    if (address === undefined) throw new Error(`the ready line has no ${listener}: ${JSON.stringify(this.#ready)}`);
-    return address;
   }
 
   kill9(): Promise<Exit> {
@@ -121,7 +101,10 @@ class Program {
   }
 }
 
-/** Asked for before its directories are made, because those go in the order in which they came. */
+/**
+ * Asked for before its directories are made, because those go in the order in which they came; and once for all its
+ * lives, so that those who use the program end before it even where it was started again after them.
+ */
 function endedBeforeItsFiles<Kind extends Program>(t: After, create: () => Kind): Kind {
   let program: Kind | undefined;
   onCleanUp(t, () => (program?.isRunning === true ? program.kill9() : undefined));
@@ -136,7 +119,7 @@ export class HubProgram extends Program {
   private constructor(t: After, options: ProgramOptions, ports: { http: number; kafka: number }) {
     const data = options.data ?? tempDir(t);
     const listeners = ["--http", `${HOST}:${ports.http}`, "--kafka", `${HOST}:${ports.kafka}`];
-    super(t, data, ["hub", "--data", data, ...listeners, ...configArgs(t, options.config)], options.env ?? {});
+    super(data, ["hub", "--data", data, ...listeners, ...configArgs(t, options.config)], options.env ?? {});
     this.httpPort = ports.http;
     this.kafkaPort = ports.kafka;
   }
@@ -164,7 +147,7 @@ export class AgentProgram extends Program {
     const data = options.data ?? tempDir(t);
     const listeners = ["--mqtt", `${HOST}:${ports.mqtt}`, "--admin", `${HOST}:${ports.admin}`];
     const args = ["agent", "--data", data, ...listeners, "--hub", options.hub.uplinkUrl];
-    super(t, data, [...args, ...configArgs(t, options.config)], options.env ?? {});
+    super(data, [...args, ...configArgs(t, options.config)], options.env ?? {});
     this.mqttPort = ports.mqtt;
     this.adminUrl = `http://${HOST}:${ports.admin}`;
   }

@@ -20,6 +20,8 @@ export type RunningCommand = FakeContext & {
   readonly ended: Promise<number>;
   /** Resolves once stdout contains a match; rejects when the command ends first. */
   readonly saw: (pattern: RegExp) => Promise<RegExpMatchArray>;
+  /** The same of stderr. */
+  readonly sawError: (pattern: RegExp) => Promise<RegExpMatchArray>;
 };
 
 /** Starts a command that runs until it is told to stop, which happens after the test at the latest. */
@@ -36,23 +38,27 @@ export function startCommand(t: Pick<TestContext, "after">, args: readonly strin
     return ended;
   };
   t.after(stop);
-  const saw = async (pattern: RegExp): Promise<RegExpMatchArray> => {
+  const see = async (name: "out" | "err", pattern: RegExp): Promise<RegExpMatchArray> => {
+    const stream = name === "out" ? fake.stdout : fake.stderr;
     for (;;) {
-      const match = pattern.exec(fake.out());
+      const match = pattern.exec(fake[name]());
       if (match !== null) return match;
       if (hasEnded) throw new Error(`the command ended without ${String(pattern)}: ${fake.err()}`);
-      await Promise.race([once(fake.stdout, "data"), ended]);
+      await Promise.race([once(stream, "data"), ended]);
     }
   };
-  return { ...fake, stop, ended, saw };
+  const saw = (pattern: RegExp): Promise<RegExpMatchArray> => see("out", pattern);
+  const sawError = (pattern: RegExp): Promise<RegExpMatchArray> => see("err", pattern);
+  return { ...fake, stop, ended, saw, sawError };
 }
 
-/** Starts `tributary hub` on free ports with its data in `directory`. */
+/** Starts `tributary hub` on free ports, or the given one, with its data in `directory`. */
 export async function startHubCommand(
   t: Pick<TestContext, "after">,
   directory: string,
+  kafkaAddress = "127.0.0.1:0",
 ): Promise<RunningCommand & { readonly http: string; readonly kafka: string }> {
-  const listen = ["--http", "127.0.0.1:0", "--kafka", "127.0.0.1:0", "--log-level", "silent"];
+  const listen = ["--http", "127.0.0.1:0", "--kafka", kafkaAddress, "--log-level", "silent"];
   const command = startCommand(t, ["hub", "--data", directory, ...listen]);
   const [line] = await command.saw(/^\{.*\}\n/);
   const ready = JSON.parse(line) as { http: string; kafka: string };

@@ -7,7 +7,7 @@ import { waitUntil } from "./wait-until.ts";
 
 export function kafkaJs(address: string): Kafka {
   // A hub that was killed is back within a second or so, time and again.
-  const retry = { initialRetryTime: 50, maxRetryTime: 500, retries: 200 };
+  const retry = { initialRetryTime: 50, maxRetryTime: 500, retries: 50 };
   return new Kafka({ clientId: "tributary-test", brokers: [address], logLevel: logLevel.NOTHING, retry });
 }
 

@@ -3,7 +3,7 @@
  * on an engine in memory, and a link between them that carries frames as bytes, late, and loses what is on its way when
  * it is cut. A caller with a random number generator plays chance.
  */
-import { EpochStore } from "../../agent/uplink/epoch-store.ts";
+import { EpochStore, logEnds } from "../../agent/uplink/epoch-store.ts";
 import { UplinkCore } from "../../agent/uplink/uplink.ts";
 import type { UplinkEffect, UplinkEvent } from "../../agent/uplink/uplink-events.ts";
 import type { AppendRequest, Appended } from "../../hub/engine/engine.ts";
@@ -83,7 +83,7 @@ export class UplinkWorld {
   async startAgent(): Promise<void> {
     await this.cut();
     this.#removeListener();
-    const store = await EpochStore.open(this.log);
+    const store = await EpochStore.open(this.log, logEnds(this.log));
     this.#store = store;
     this.#core = new UplinkCore({
       identity: () => ({ agent: "agent", version: "1", producerId: store.producerId }),
@@ -167,7 +167,7 @@ export class UplinkWorld {
 
   /** Connects as often as needed until nothing moves any more. */
   async drain(): Promise<void> {
-    for (let still = 0; still < 3; ) {
+    for (let still = 0; still < 3;) {
       if (this.#link === undefined) this.connect();
       await settled();
       const hasMoved = await this.deliver();
@@ -183,7 +183,9 @@ export class UplinkWorld {
     if (!this.engine.topics.has(TOPIC)) return [];
     const at = { topic: TOPIC, partition };
     const { logStartOffset } = this.engine.offsets(at);
-    return this.engine.read({ ...at, offset: logStartOffset, bytesMax: 2 ** 30, atLeastOne: true }).batches.flatMap(numbersOf);
+    return this.engine
+      .read({ ...at, offset: logStartOffset, bytesMax: 2 ** 30, atLeastOne: true })
+      .batches.flatMap(numbersOf);
   }
 
   #dispatch(event: UplinkEvent): void {
@@ -209,9 +211,11 @@ export class UplinkWorld {
       case "read": {
         const { laneId, offset, bytesMax } = effect;
         const { topic, partition } = this.#core.source(laneId);
-        void this.log.readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax }).then((batch) => {
-          if (connection === this.#connection) this.#dispatch({ type: "read", laneId, batch });
-        });
+        void this.log
+          .readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax })
+          .then((batch) => {
+            if (connection === this.#connection) this.#dispatch({ type: "read", laneId, batch });
+          });
         return;
       }
       case "adopt":
@@ -262,7 +266,7 @@ export class UplinkWorld {
   }
 
   async #persisted(): Promise<void> {
-    for (let seen; seen !== this.#persisting; ) {
+    for (let seen; seen !== this.#persisting;) {
       seen = this.#persisting;
       await seen;
     }

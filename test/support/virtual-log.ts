@@ -13,7 +13,7 @@ import type { ExtensionCall, LogPartition, LogTopic, MergedBatch } from "../../s
 /** Of a record of these tests, for the partitions' sizes. */
 const RECORD_BYTES = 20;
 
-type StoredBatch = { readonly baseOffset: number; readonly numbers: readonly number[]; isDamaged: boolean };
+type StoredBatch = { readonly baseOffset: number; readonly numbers: readonly number[]; readonly isDamaged: boolean };
 
 export class VirtualPartition implements LogPartition {
   readonly id: number;
@@ -70,9 +70,9 @@ export class VirtualLog implements UplinkLog {
   }
 
   /** One stored batch. Returns its first offset. */
-  append(partition: VirtualPartition, numbers: readonly number[]): number {
+  append(partition: VirtualPartition, numbers: readonly number[], isDamaged = false): number {
     const baseOffset = partition.logEndOffset;
-    partition.batches.push({ baseOffset, numbers, isDamaged: false });
+    partition.batches.push({ baseOffset, numbers, isDamaged });
     this.announce(partition);
     return baseOffset;
   }
@@ -91,7 +91,8 @@ export class VirtualLog implements UplinkLog {
     const own = this.partition(partition.topic, partition.partition);
     own.logStartOffset = Math.max(own.logStartOffset, Math.min(before, own.logEndOffset));
     own.batches = own.batches.filter(
-      ({ baseOffset, numbers }) => baseOffset + numbers.length > own.logStartOffset || baseOffset === own.logStartOffset,
+      ({ baseOffset, numbers }) =>
+        baseOffset + numbers.length > own.logStartOffset || baseOffset === own.logStartOffset,
     );
     this.announce(own);
   }

@@ -243,6 +243,26 @@ test("consume --group: two members share the partitions, and everything is print
   assert.deepEqual(printed.flat().toSorted(), lines.toSorted());
 });
 
+test("consume: goes on when the hub is back, alone and as a group, and says so", async (t) => {
+  const directory = tempDir(t);
+  const first = await startHubCommand(t, directory);
+  const { kafka } = first;
+  await runCommand(["topics", "create", "live", "--partitions", "1", "--kafka", kafka]);
+  await runCommand(["produce", "live", "-m", "before", "--kafka", kafka]);
+  const args = ["consume", "live", "--format", "value", "--kafka", kafka];
+  const readers = [startCommand(t, args), startCommand(t, [...args, "--group", "g"])];
+  for (const reader of readers) await reader.saw(/before\n/);
+  await first.stop();
+  for (const reader of readers) await reader.sawError(/lost/);
+  await startHubCommand(t, directory, kafka);
+  await runCommand(["produce", "live", "-m", "after", "--kafka", kafka]);
+  for (const reader of readers) {
+    await reader.saw(/after\n/);
+    assert.match(reader.err(), /^connection to \S+ lost, waiting for it to come back\nconnected to \S+ again\n$/);
+    assert.equal(await reader.stop(), 0);
+  }
+});
+
 test("groups: reset moves the offsets, a dry run does not, and members are in the way", async (t) => {
   const hub = await startHub(t);
   await hub.run(["topics", "create", "work", "--partitions", "2"]);

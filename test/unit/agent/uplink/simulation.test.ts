@@ -1,6 +1,7 @@
 /**
  * Histories of chance: records come, the link is cut wherever it hurts, the agent dies, its disk forgets, the log runs
- * over, the hub refuses. In the end everything must be accounted for. UPLINK_SEED=n plays one history again.
+ * over, the hub refuses. In the end everything must be accounted for. UPLINK_SEED=n plays one history again,
+ * UPLINK_HISTORIES=n plays that many.
  */
 import assert from "node:assert/strict";
 import test from "node:test";
@@ -13,14 +14,19 @@ import { settled } from "../../../support/virtual-timers.ts";
 
 const PARTITIONS = 3;
 const STEPS = 400;
-const HISTORIES = 40;
+const HISTORIES = Number(process.env["UPLINK_HISTORIES"] ?? 25);
 const seedGiven = process.env["UPLINK_SEED"];
 const firstSeed = seedGiven === undefined ? Date.now() % 1_000_000 : Number(seedGiven);
 
 /** A record as the test knows it. */
 type Accepted = { readonly number: number; readonly offset: number; isForgotten: boolean };
 
-type Faults = { readonly overflow: boolean; readonly tailLoss: boolean; readonly refusals: boolean; readonly acks: Acks };
+type Faults = {
+  readonly overflow: boolean;
+  readonly tailLoss: boolean;
+  readonly refusals: boolean;
+  readonly acks: Acks;
+};
 
 async function play(seed: number, faults: Faults): Promise<void> {
   const source = seededRandom(seed);
@@ -65,7 +71,8 @@ async function play(seed: number, faults: Faults): Promise<void> {
       if (faults.tailLoss) {
         const partition = any();
         const gone = new Set(log.loseTail(partition, Math.floor(random() * 5)));
-        for (const record of accepted[partition.partition] ?? []) if (gone.has(record.number)) record.isForgotten = true;
+        for (const record of accepted[partition.partition] ?? [])
+          if (gone.has(record.number)) record.isForgotten = true;
       }
       await world.startAgent();
     }
@@ -107,7 +114,8 @@ const histories: { readonly name: string; readonly faults: Faults }[] = [
 
 for (const { name, faults } of histories) {
   test(`uplink: ${name} -> each record arrives once and in order, or is declared lost`, async (t) => {
-    const seeds = seedGiven === undefined ? Array.from({ length: HISTORIES }, (_, index) => firstSeed + index) : [firstSeed];
+    const seeds =
+      seedGiven === undefined ? Array.from({ length: HISTORIES }, (_, index) => firstSeed + index) : [firstSeed];
     t.diagnostic(`UPLINK_SEED=${firstSeed}, ${seeds.length} histories`);
     for (const seed of seeds) {
       await play(seed, faults).catch((error: unknown) => {

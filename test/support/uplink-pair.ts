@@ -1,0 +1,102 @@
+/** A hub's uplink on loopback over an engine in memory, and agents with a log in memory that forward to it. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { TestContext } from "node:test";
+import { Uplink } from "../../agent/uplink/uplink-runner.ts";
+import type { UplinkParts } from "../../agent/uplink/uplink-runner.ts";
+import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
+import { UplinkServer } from "../../hub/uplink/server.ts";
+import type { UplinkServerOptions } from "../../hub/uplink/server.ts";
+import { systemClock } from "../../shared/clock.ts";
+import { silentLogger } from "../../shared/logger.ts";
+import { MemoryEngine } from "./memory-engine.ts";
+import { numbersOf } from "./virtual-log.ts";
+import type { VirtualLog } from "./virtual-log.ts";
+
+export type TestHub = {
+  readonly engine: MemoryEngine;
+  readonly server: UplinkServer;
+  readonly port: number;
+  readonly losses: DeclaredLoss[];
+  stop(): Promise<void>;
+};
+
+export type HubSetup = {
+  readonly engine?: MemoryEngine;
+  readonly port?: number;
+  readonly options?: Partial<UplinkServerOptions>;
+};
+
+export async function startUplinkHub(t: Pick<TestContext, "after">, setup: HubSetup = {}): Promise<TestHub> {
+  const { engine = new MemoryEngine(), options = {} } = setup;
+  const losses: DeclaredLoss[] = [];
+  const server = new UplinkServer({
+    engine,
+    ledger: { record: async (loss) => void losses.push(loss) },
+    logger: silentLogger(),
+    clock: systemClock,
+    options,
+  });
+  const http = createServer((_request, response) => response.writeHead(404).end());
+  http.on("upgrade", (request, socket, head) => server.handleUpgrade(request, socket, head));
+  await new Promise<void>((resolve) => http.listen(setup.port ?? 0, "127.0.0.1", resolve));
+  const stop = async (): Promise<void> => {
+    await server.close();
+    http.closeAllConnections();
+    await new Promise<void>((resolve) => http.close(() => resolve()));
+  };
+  t.after(stop);
+  return { engine, server, port: (http.address() as AddressInfo).port, losses, stop };
+}
+
+export const impatient: NonNullable<UplinkParts["options"]> = {
+  retryMinMs: 1,
+  retryMaxMs: 5,
+  connectTimeoutMs: 2_000,
+  closeMsMax: 200,
+};
+
+export async function startUplinkAgent(
+  t: Pick<TestContext, "after">,
+  port: number,
+  rest: Partial<UplinkParts> & { readonly log: VirtualLog },
+): Promise<Uplink> {
+  const uplink = new Uplink({
+    hubUrl: `ws://127.0.0.1:${port}`,
+    agentName: "agent",
+    version: "1",
+    policyOf: () => ({ acks: "all", priority: 0 }),
+    onPartitionCount: async (topic, count) => rest.log.createTopic(topic, count),
+    clock: systemClock,
+    logger: silentLogger(),
+    ...rest,
+    options: { ...impatient, ...rest.options },
+  });
+  await uplink.start();
+  t.after(() => uplink.close());
+  return uplink;
+}
+
+/** What the hub holds of a partition, in its order. */
+export function storedNumbers(engine: MemoryEngine, topic: string, partition: number): number[] {
+  if (!engine.topics.has(topic)) return [];
+  const { batches } = engine.read({ topic, partition, offset: 0, bytesMax: 2 ** 30, atLeastOne: true });
+  return batches.flatMap(numbersOf);
+}
+
+/** Resolves when a partition holds `count` records or more. */
+export async function untilStored(
+  engine: MemoryEngine,
+  topic: string,
+  partition: number,
+  count: number,
+): Promise<void> {
+  const reached = Promise.withResolvers<void>();
+  const look = (): void => {
+    if (engine.topics.has(topic) && engine.offsets({ topic, partition }).highWatermark >= count) reached.resolve();
+  };
+  const undo = engine.onChange(look);
+  look();
+  await reached.promise;
+  undo();
+}

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { describeConnectError, describeHttpAnswer } from "../../../../agent/uplink/connect-failure.ts";
+
+const rows: { readonly code: string; readonly becomes: string; readonly says: RegExp }[] = [
+  { code: "ENOTFOUND", becomes: "HUB_UNREACHABLE", says: /name is not known/ },
+  { code: "EAI_AGAIN", becomes: "HUB_UNREACHABLE", says: /name server/ },
+  { code: "ECONNREFUSED", becomes: "HUB_UNREACHABLE", says: /nothing listens/ },
+  { code: "CERT_NOT_YET_VALID", becomes: "HUB_UNREACHABLE", says: /not valid yet/ },
+  { code: "ERR_TLS_CERT_ALTNAME_INVALID", becomes: "HUB_UNREACHABLE", says: /another name/ },
+  { code: "EPROTO", becomes: "HUB_UNREACHABLE", says: /TLS/ },
+];
+
+for (const { code, becomes, says } of rows) {
+  test(`connect failure: ${code} is told in words, with its cause`, () => {
+    const cause = Object.assign(new Error("from the system"), { code });
+    const error = describeConnectError(cause);
+    assert.equal(error.code, becomes);
+    assert.match(error.message, says);
+    assert.equal(error.cause, cause);
+  });
+}
+
+test("connect failure: a certificate out of its time points at the clock", () => {
+  const error = describeConnectError(Object.assign(new Error(""), { code: "CERT_HAS_EXPIRED" }));
+  assert.match(error.hint, /clock/);
+});
+
+test("connect failure: HTTP answers tell a wrong token, a busy hub, another version, and something else", () => {
+  const codes = [401, 403, 429, 503, 426, 200, 302, 404].map((status) => describeHttpAnswer(status).code);
+  assert.deepEqual(codes, [
+    "UNAUTHORIZED",
+    "UNAUTHORIZED",
+    "OVERLOADED",
+    "OVERLOADED",
+    "PROTOCOL_VIOLATION",
+    "HUB_UNREACHABLE",
+    "HUB_UNREACHABLE",
+    "HUB_UNREACHABLE",
+  ]);
+});

@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Cursors, TRIM_BYTES, TRIM_INTERVAL_MS } from "../../../../agent/uplink/cursors.ts";
+import { StreamError } from "../../../../shared/errors.ts";
+import { silentLogger } from "../../../../shared/logger.ts";
+import { VirtualPartition } from "../../../support/virtual-log.ts";
+
+const partition = new VirtualPartition(7, "readings", 0);
+const delivered = (records: number, bytes = 10) => ({ records, bytes, acks: "all" }) as const;
+
+function start(failure?: Error) {
+  const writes: string[] = [];
+  const cursors = new Cursors({
+    log: {
+      trim: async (_partition, before) => {
+        if (failure !== undefined) throw failure;
+        writes.push(`trim ${before}`);
+      },
+    },
+    store: {
+      settle: async (changes) =>
+        void writes.push(`settle ${changes.map((each) => `${each.partitionId}@${each.settled}`).join()}`),
+    },
+    logger: silentLogger(),
+  });
+  return { cursors, writes };
+}
+
+test("cursors: many acknowledgements are one write a second", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { cursors, writes } = start();
+  for (let settled = 1; settled <= 50; settled++) cursors.settle(partition, settled, delivered(1));
+  assert.deepEqual(writes, []);
+  t.mock.timers.tick(TRIM_INTERVAL_MS);
+  await cursors.flush();
+  assert.deepEqual(writes, ["settle 7@50", "trim 50"]);
+});
+
+test("cursors: enough bytes are written at once", async () => {
+  const { cursors, writes } = start();
+  cursors.settle(partition, 5, delivered(5, TRIM_BYTES));
+  await cursors.flush();
+  assert.deepEqual(writes, ["settle 7@5", "trim 5"]);
+});
+
+test("cursors: delivered records are counted by topic and acks", async () => {
+  const { cursors } = start();
+  cursors.settle(partition, 5, delivered(5));
+  cursors.settle(partition, 7, { records: 2, bytes: 1, acks: "none" });
+  assert.deepEqual(Object.fromEntries(cursors.delivered()), { readings: { none: 2, leader: 0, all: 5 } });
+  await cursors.flush();
+});
+
+test("cursors: a log that cannot trim is no reason to stop", async () => {
+  const { cursors, writes } = start(new StreamError("LOG_FULL", "no room"));
+  cursors.settle(partition, 5, delivered(5));
+  await cursors.flush();
+  assert.deepEqual(writes, ["settle 7@5"]);
+});

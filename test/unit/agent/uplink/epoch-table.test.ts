@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import test from "node:test";
+import type { TestContext } from "node:test";
+import { EpochStore } from "../../../../agent/uplink/epoch-store.ts";
+import { epochTable } from "../../../../agent/uplink/epoch-table.ts";
+import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
+import type { LostRange } from "../../../../agent/uplink/resume.ts";
+import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
+import { tempDir } from "../../../support/temp-dir.ts";
+
+/** Opens the tables as a start of the program does, with one partition whose log ends at `logEndOffset`. */
+function tables(t: TestContext) {
+  const file = path.join(tempDir(t), "log.db");
+  return async (logEndOffset: number, partitionId = 1) => {
+    const log = new DirectExtensionLog(file, [epochTable]);
+    t.after(() => log.close());
+    const partition = { id: partitionId, topic: "a", partition: 0, logStartOffset: 0, logEndOffset, bytes: 0 };
+    const topic = { name: "a", id: Buffer.alloc(16), partitions: [partition], config: {} };
+    const store = await EpochStore.open({
+      call: (calls, durability) => log.call(calls, durability),
+      topics: new Map([["a", topic]]),
+    });
+    return { log, store };
+  };
+}
+
+const begin = (epoch: number, firstOffset: number, gaps: readonly LostRange[] = []): AdoptChange => ({
+  partitionId: 1,
+  topic: "a",
+  partition: 0,
+  settled: firstOffset,
+  newEpoch: { epoch, firstOffset, previousEnd: firstOffset },
+  forgottenEpoch: undefined,
+  gaps,
+  epoch,
+});
+
+test("epoch table: the producer id is made once, 63 bits, and stays", async (t) => {
+  const open = tables(t);
+  const first = await open(0);
+  const { producerId } = first.store;
+  assert.ok(producerId > 0n && producerId < 2n ** 63n);
+  assert.equal((await open(0)).store.producerId, producerId);
+});
+
+test("epoch table: an epoch is flushed to disk and there at the next start", async (t) => {
+  const open = tables(t);
+  const { log, store } = await open(0);
+  await store.adopt([begin(0, 0)]);
+  assert.deepEqual(log.calls.at(-1), { method: "adopt", durability: "fsync" });
+  const { epochs, settled } = (await open(50)).store.memories.get(1) ?? {};
+  assert.deepEqual(epochs, [{ epoch: 0, firstOffset: 0, previousEnd: 0 }]);
+  assert.equal(settled, 0);
+});
+
+test("epoch table: the fence is the lowest end any start has found, until a hub was heard", async (t) => {
+  const open = tables(t);
+  await (await open(0)).store.adopt([begin(0, 0)]);
+  assert.equal((await open(50)).store.memories.get(1)?.fence, 50);
+  assert.equal((await open(80)).store.memories.get(1)?.fence, 50);
+  const { store } = await open(40);
+  assert.equal(store.memories.get(1)?.fence, 40);
+  await store.adopt([begin(1, 40)]);
+  assert.equal((await open(90)).store.memories.get(1)?.fence, 90);
+});
+
+test("epoch table: gaps wait until they are confirmed; those that follow upon each other are one", async (t) => {
+  const open = tables(t);
+  const { store } = await open(0);
+  await store.adopt([begin(0, 0)]);
+  const [first] = await store.adopt([begin(1, 20, [{ from: 10, to: 19, reason: "overflow" }])]);
+  assert.deepEqual(
+    first?.map(({ from, to }) => [from, to]),
+    [[10, 19]],
+  );
+  const [merged] = await store.adopt([
+    begin(2, 40, [
+      { from: 20, to: 29, reason: "overflow" },
+      { from: 30, to: 39, reason: "corrupt" },
+    ]),
+  ]);
+  assert.deepEqual(
+    merged?.map(({ from, to, reason }) => [from, to, reason]),
+    [
+      [10, 29, "overflow"],
+      [30, 39, "corrupt"],
+    ],
+  );
+  await store.settleGap(merged?.[0]?.id ?? -1);
+  assert.deepEqual(
+    (await open(50)).store.gaps.map(({ from, to, topic }) => [topic, from, to]),
+    [["a", 30, 39]],
+  );
+});
+
+test("epoch table: a partition that is gone takes its epochs with it, its gaps stay", async (t) => {
+  const open = tables(t);
+  await (await open(0)).store.adopt([begin(0, 20, [{ from: 0, to: 19, reason: "overflow" }])]);
+  const { store } = await open(0, 2);
+  assert.equal(store.memories.size, 0);
+  assert.equal(store.gaps.length, 1);
+});
+
+test("epoch table: a new producer id begins without epochs, behind what was delivered", async (t) => {
+  const open = tables(t);
+  const { store } = await open(0);
+  await store.adopt([begin(7, 0)]);
+  const before = store.producerId;
+  await store.renewProducer([{ ...begin(8, 30), gaps: [{ from: 20, to: 29, reason: "overflow" }] }]);
+  assert.notEqual(store.producerId, before);
+  const after = await open(60);
+  assert.equal(after.store.producerId, store.producerId);
+  assert.deepEqual(after.store.memories.get(1)?.epochs, []);
+  assert.equal(after.store.memories.get(1)?.settled, 30);
+  assert.equal(after.store.gaps.length, 1);
+});

@@ -1,0 +1,231 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { EPOCH_EXTENSION } from "../../../../agent/uplink/epoch-table.ts";
+import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
+import { PRODUCER_EPOCH_MAX } from "../../../../shared/uplink/frames.ts";
+import type { ErrorCode } from "../../../../shared/errors.ts";
+import { TOPIC, UplinkWorld } from "../../../support/uplink-world.ts";
+import type { WorldOptions } from "../../../support/uplink-world.ts";
+import { settled } from "../../../support/virtual-timers.ts";
+
+async function startWorld(options: Partial<WorldOptions> = {}, partitionCount = 1): Promise<UplinkWorld> {
+  const world = new UplinkWorld({ random: () => 0.5, acksOf: () => "all", ...options });
+  world.log.createTopic(TOPIC, partitionCount);
+  await world.startAgent();
+  return world;
+}
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const declared = ({ losses }: UplinkWorld): string[] => losses.map(({ from, to, reason }) => `${from}-${to} ${reason}`);
+
+test("uplink: what is committed while connected is sent without waiting", async () => {
+  const world = await startWorld();
+  world.connect();
+  await world.drain();
+  world.log.append(world.log.partition(TOPIC, 0), [1, 2]);
+  await settled();
+  assert.equal(world.core.inFlightCount, 1);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 2]);
+});
+
+test("uplink: one batch only until the first of a connection is acknowledged, then up to five", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  for (let at = 0; at < 30; at++) world.log.append(partition, range(at * 50 + 1, at * 50 + 50));
+  world.engine.holdCommits();
+  world.connect();
+  for (let step = 0; step < 20; step++) {
+    await world.deliver();
+    await settled();
+  }
+  assert.equal(world.core.inFlightCount, 1);
+  world.engine.releaseCommits();
+  await settled();
+  world.engine.holdCommits();
+  for (let step = 0; step < 60; step++) {
+    await world.deliver();
+    await settled();
+  }
+  assert.ok(world.core.inFlightCount > 1);
+  assert.ok(world.core.inFlightCount <= 5);
+  world.engine.releaseCommits();
+  await world.drain();
+  assert.deepEqual(world.stored(0), range(1, 1500));
+});
+
+test("uplink: a topic made after the hello is announced and delivered", async () => {
+  const world = await startWorld();
+  world.connect();
+  await world.drain();
+  world.log.createTopic("later", 2);
+  const partition = world.log.partition("later", 1);
+  world.log.append(partition, [7]);
+  await world.drain();
+  assert.equal(world.engine.topics.get("later")?.partitionCount, 2);
+  assert.equal(world.core.settled(partition.id), 1);
+});
+
+test("uplink: a stored batch the hub will never take is declared lost, alone", async () => {
+  const refusal = (numbers: readonly number[]): ErrorCode | undefined =>
+    numbers.includes(5) ? "INVALID_RECORD" : undefined;
+  const world = await startWorld({ refusal });
+  const partition = world.log.partition(TOPIC, 0);
+  for (const numbers of [[1, 2], [3], [4, 5, 6], [7], [8, 9]]) world.log.append(partition, numbers);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 2, 3, 7, 8, 9]);
+  assert.deepEqual(declared(world), ["3-5 corrupt"]);
+});
+
+test("uplink: a batch that is too large for the hub is declared as oversized", async () => {
+  const refusal = (numbers: readonly number[]): ErrorCode | undefined =>
+    numbers.includes(2) ? "MESSAGE_TOO_LARGE" : undefined;
+  const world = await startWorld({ refusal });
+  for (const numbers of [[1], [2], [3]]) world.log.append(world.log.partition(TOPIC, 0), numbers);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 3]);
+  assert.deepEqual(declared(world), ["1-1 oversized"]);
+});
+
+for (const code of ["LOG_FULL", "POLICY_VIOLATION", "UNEXPECTED"] as const) {
+  test(`uplink: a hub that answers ${code} gets the batch again, nothing is dropped`, async () => {
+    let refusals = 3;
+    const world = await startWorld({ refusal: () => (refusals-- > 0 ? code : undefined) });
+    for (const numbers of [[1], [2], [3]]) world.log.append(world.log.partition(TOPIC, 0), numbers);
+    await world.drain();
+    assert.deepEqual(world.stored(0), [1, 2, 3]);
+    assert.deepEqual(declared(world), []);
+  });
+}
+
+test("uplink: a damaged stored batch is declared lost and the rest arrives", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  for (const numbers of [[1], [2, 3], [4], [5]])
+    world.log.append(partition, numbers, numbers.includes(2) || numbers.includes(5));
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 4]);
+  assert.deepEqual(declared(world), ["1-2 corrupt", "4-4 corrupt"]);
+});
+
+test("uplink: a topic deleted at the hub is made again and what the log still has is delivered", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  world.log.append(partition, [1, 2]);
+  await world.drain();
+  await world.log.trim(partition, 2);
+  await world.engine.deleteTopic(TOPIC);
+  world.log.append(partition, [3]);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [3]);
+  assert.deepEqual(declared(world), ["0-1 rewound"]);
+});
+
+test("uplink: a restored image of the agent never re-uses a sequence for another record", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  world.log.append(partition, [1, 2]);
+  await world.drain();
+  const image = world.log.takeImage();
+  world.log.append(partition, [3, 4, 5]);
+  await world.drain();
+  await world.cut();
+  world.log.restore(image);
+  await world.startAgent();
+  // Written before the hub is heard, on offsets that it has already; and another start in between.
+  world.log.append(partition, [6, 7]);
+  await world.startAgent();
+  world.log.append(partition, [8, 9]);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  assert.deepEqual(declared(world), []);
+});
+
+test("uplink: an image from before the last epoch takes an epoch above the hub's", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  world.log.append(partition, [1, 2]);
+  await world.drain();
+  const image = world.log.takeImage();
+  await world.cut();
+  world.log.append(partition, [3, 4]);
+  await world.log.trim(partition, 3);
+  await world.drain();
+  assert.deepEqual(declared(world), ["2-2 overflow"]);
+  await world.cut();
+  world.log.restore(image);
+  await world.startAgent();
+  world.log.append(partition, [5]);
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1, 2, 4, 5]);
+  assert.ok(world.notes.some((note) => note.includes("a newer epoch")));
+});
+
+test("uplink: when the epochs are used up, a new producer id goes on without a gap or a duplicate", async () => {
+  const world = await startWorld({}, 2);
+  const partition = world.log.partition(TOPIC, 0);
+  const other = world.log.partition(TOPIC, 1);
+  world.log.append(partition, [1, 2]);
+  world.log.append(other, [101]);
+  await world.drain();
+  await world.cut();
+  const { producerId } = world;
+  const change: AdoptChange = {
+    partitionId: partition.id,
+    topic: TOPIC,
+    partition: 0,
+    settled: 2,
+    newEpoch: { epoch: PRODUCER_EPOCH_MAX, firstOffset: 2, previousEnd: 2 },
+    forgottenEpoch: undefined,
+    gaps: [],
+    epoch: PRODUCER_EPOCH_MAX,
+  };
+  await world.log.call([{ extension: EPOCH_EXTENSION, method: "adopt", args: [change] }]);
+  await world.startAgent();
+  world.log.append(partition, [3]);
+  world.log.append(other, [102]);
+  await world.drain();
+  assert.equal(world.producerId, producerId);
+  world.log.append(partition, [4], true);
+  world.log.append(partition, [5]);
+  world.log.append(other, [103]);
+  await world.drain();
+  assert.notEqual(world.producerId, producerId);
+  assert.deepEqual(world.stored(0), [1, 2, 3, 5]);
+  assert.deepEqual(world.stored(1), [101, 102, 103]);
+  assert.deepEqual(declared(world), ["3-3 corrupt"]);
+});
+
+test("uplink: an epoch that cannot be written down is not used", async () => {
+  const world = await startWorld();
+  world.log.append(world.log.partition(TOPIC, 0), [1]);
+  world.log.callFailure = new Error("disk full");
+  world.connect();
+  for (let step = 0; step < 10; step++) {
+    await world.deliver();
+    await settled();
+  }
+  assert.equal(world.engine.appends.length, 0);
+  assert.equal(world.isConnected, false);
+  world.log.callFailure = undefined;
+  await world.drain();
+  assert.deepEqual(world.stored(0), [1]);
+});
+
+test("uplink: a lower priority goes only when a higher one has nothing to send", async () => {
+  const world = await startWorld();
+  const order: string[] = [];
+  const { ReadyLanes } = await import("../../../../agent/uplink/ready-lanes.ts");
+  const { newLane } = await import("../../../../agent/uplink/lane.ts");
+  const ready = new ReadyLanes();
+  const lane = (partition: number, priority: number) =>
+    newLane(
+      { id: partition, topic: TOPIC, partition, logStartOffset: 0, logEndOffset: 1, bytes: 1 },
+      { acks: "all", priority, memory: undefined, gaps: [] },
+    );
+  for (const each of [lane(1, 0), lane(2, 5), lane(3, 0), lane(4, 5)]) ready.add(each);
+  for (let each = ready.take(); each !== undefined; each = ready.take()) order.push(String(each.source.id));
+  assert.deepEqual(order, ["2", "4", "1", "3"]);
+  await world.cut();
+});
