@@ -168,11 +168,23 @@ async function startUplink(
     agentName: config.agent.name,
     version: packageJson.version,
     policyOf: (topic) => policyOf(routes, topic),
-    onPartitionCount: (topic, count) => log.createPartitions(topic, count),
+    onPartitionCount: (topic, count) => growTopic(log, topic, count),
     options,
   });
   await uplink.start();
   return uplink;
+}
+
+/** The hub has more partitions of a topic: records must go where every other producer puts them. */
+async function growTopic(log: WorkerLog, topic: string, partitionCount: number): Promise<void> {
+  const isThere = (): boolean => (log.topics.get(topic)?.partitions.length ?? 0) >= partitionCount;
+  if (isThere()) return;
+  try {
+    await log.createPartitions(topic, partitionCount);
+  } catch (error) {
+    // Told twice in a row, the second finds it done.
+    if (!isThere()) throw error;
+  }
 }
 
 function createIngest({ config, routes, log, qosTwo, uplink, logger, clock }: Core): Ingest {

@@ -44,8 +44,9 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
   const { log, engine } = await lifecycle.start({
     name: "the log",
     start: async () => {
-      const log = await openLog(config, logger);
-      return { log, engine: new EmbeddedEngine({ log, clock, logger, options: engineOptions(config) }) };
+      const opened = await openLog(config, logger);
+      const options = engineOptions(config);
+      return { log: opened, engine: new EmbeddedEngine({ log: opened, clock, logger, options }) };
     },
     stop: (part) => part.engine.close(),
   });
@@ -60,11 +61,7 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
     stop: (part) => part.close(),
   });
   const kafka = new KafkaListener({ engine, groups, clock, logger, options: kafkaOptions(config) });
-  const uplink = await lifecycle.start({
-    name: "the uplink",
-    start: () => createUplink(config, { engine, log, logger, clock }),
-    stop: (part) => part.close(),
-  });
+  const uplink = createUplink(config, { engine, log, logger, clock });
   const addresses = { http: "", kafka: "" };
   const http = new HubHttpServer({
     version: packageJson.version,
@@ -157,13 +154,6 @@ function createUplink(
   parts: HubParts & { readonly engine: Engine; readonly log: WorkerLog },
 ): UplinkServer {
   const { engine, log, logger, clock } = parts;
-  const { token, autoCreateTopics, agentsMax, creditBytes } = config.uplink;
-  const ledger = new LedgerTable(log);
-  return new UplinkServer({
-    engine,
-    ledger,
-    logger,
-    clock,
-    options: { token, autoCreateTopics, agentsMax, creditBytes },
-  });
+  const { tokenFile: _tokenFile, ...options } = config.uplink;
+  return new UplinkServer({ engine, ledger: new LedgerTable(log), logger, clock, options });
 }

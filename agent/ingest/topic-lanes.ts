@@ -3,7 +3,8 @@
  * use; until it is there, it has no lanes.
  */
 import type { BatchBuilder } from "../../shared/batch/batch-builder.ts";
-import { StreamError, toStreamError } from "../../shared/errors.ts";
+import type { StreamError } from "../../shared/errors.ts";
+import { toStreamError } from "../../shared/errors.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { OpenCommit } from "./open-commit.ts";
 import type { Destination, Route, TopicPolicy } from "./route.ts";

@@ -61,10 +61,3 @@ export const mqttRules = {
 } as const;
 
 export type LimitName = keyof typeof mqttLimitTable | keyof typeof mqttRules;
-
-/** "Connections from this machine", as the listener sees them. */
-export function isLoopback(address: string): boolean {
-  return (
-    address === "::1" || address.startsWith("127.") || address.startsWith("::ffff:127.") || address === "localhost"
-  );
-}

@@ -12,12 +12,12 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../../shared/clock.ts";
+import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import { StreamError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { guardConnection } from "./connect-guard.ts";
 import { ConnectionCounts } from "./connection-counts.ts";
 import { LimitLog } from "./limit-log.ts";
-import { isLoopback } from "./limits.ts";
 import { MqttBroker } from "./mqtt-broker.ts";
 import type { MqttBrokerOptions } from "./mqtt-broker.ts";
 import { createMqttWebSocketServer } from "./websocket-server.ts";
@@ -110,7 +110,7 @@ export class MqttListener {
 
   #requireProtection({ host, port }: ListenAddress): void {
     const { authenticate, isInsecure } = this.#options;
-    if (isLoopback(host) || authenticate !== undefined || isInsecure === true) return;
+    if (isLoopbackHost(host) || authenticate !== undefined || isInsecure === true) return;
     throw new StreamError("LISTENER_NOT_PROTECTED", `MQTT on ${host}:${port}`, { details: { host, port } });
   }
 
@@ -138,7 +138,7 @@ export class MqttListener {
     const limit =
       address === undefined || this.#closing !== undefined
         ? "closed"
-        : this.#counts.tryOpen(address, isLoopback(address), this.#options.clock.monotonicMs());
+        : this.#counts.tryOpen(address, isLoopbackHost(address), this.#options.clock.monotonicMs());
     if (limit !== undefined) {
       if (limit !== "closed") this.#limitLog.reached(limit, { address: address! });
       socket.destroy();

@@ -10,6 +10,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { Aedes } from "aedes";
 import type { AuthenticateError, Client } from "aedes";
+import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { judgeConnect, judgeSubscription, judgeTopicName } from "./admission.ts";
 import type { ConnectRequest } from "./admission.ts";
@@ -17,7 +18,6 @@ import { judgeConnectionError, limitError } from "./broker-errors.ts";
 import { IncomingWindow } from "./incoming-window.ts";
 import type { IncomingPackets } from "./incoming-window.ts";
 import type { LimitLog } from "./limit-log.ts";
-import { isLoopback } from "./limits.ts";
 import type { LimitName, MqttLimits } from "./limits.ts";
 import { SessionPersistence } from "./persistence.ts";
 import type { PublishSink } from "./publish-sink.ts";
@@ -115,7 +115,7 @@ export class MqttBroker {
   serve(stream: Duplex, address: string, request?: IncomingMessage): void {
     const connection: Connection = {
       address,
-      isLoopback: isLoopback(address),
+      isLoopback: isLoopbackHost(address),
       subscriptions: new Set(),
       client: undefined,
       username: undefined,

@@ -57,7 +57,7 @@ export class OutgoingQueues {
       // The lower of the two, the message's and the subscription's [MQTT-3.8.4-6].
       .map(({ clientId, qos }) => ({ clientId, qos: Math.min(qos ?? packetQos, packetQos) as QosLevel }))
       // The highest first: the message is queued once for a client, however many of its subscriptions match.
-      .sort((left, right) => right.qos - left.qos);
+      .toSorted((left, right) => right.qos - left.qos);
     if (open.length === 0) return;
     const request: Enqueue = {
       receivers: open,

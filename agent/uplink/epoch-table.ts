@@ -144,7 +144,10 @@ class UplinkTables {
       )
       .all();
     const epochsOf = Map.groupBy(epochs, (row) => row.partitionId);
-    const places = this.#places().map((place) => ({ ...place, epochs: (epochsOf.get(place.partitionId) ?? []).map(toStart) }));
+    const places = this.#places().map((place) => ({
+      ...place,
+      epochs: (epochsOf.get(place.partitionId) ?? []).map(toStart),
+    }));
     const gaps = database.prepare<[], GapRow>(`${GAP_SQL} ORDER BY id`).all().map(toGap);
     return { producerId: BigInt(identity?.producer_id ?? producerId), places, gaps };
   }

@@ -1,32 +1,24 @@
 /**
- * The uplink at work: feeds what the hub, the log and the timers do into the core, and carries its effects out.
- *
- * Connections follow one another for ever; each attempt is one run of p-retry's loop, whose waits come from backoff.ts.
- * Persisted, then remembered, then told to the hub: an epoch or a gap is on disk before the core hears so, and only then
- * something of it is sent.
+ * The uplink of an agent: keeps a connection to the hub for as long as the agent runs. Connections follow one another;
+ * each is one attempt of p-retry's loop, whose waits come from backoff.ts.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
-import { stampProducer } from "../../shared/batch/record-batch.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { Offset, Timestamp } from "../../shared/ids.ts";
-import { unreachable } from "../../shared/invariant.ts";
-import type { Logger } from "../../shared/logger.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
+import type { Logger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import { failuresAfter, retryDelayMs } from "./backoff.ts";
-import { Cursors } from "./cursors.ts";
+import { CoreRunner } from "./core-runner.ts";
 import type { DeliveredCounts } from "./cursors.ts";
 import { EpochStore, logEnds } from "./epoch-store.ts";
 import type { LogEnds, UplinkLog } from "./epoch-store.ts";
-import type { AdoptChange } from "./epoch-table.ts";
 import { FailureLog } from "./failure-log.ts";
 import { HubConnection } from "./hub-connection.ts";
-import { UplinkCore } from "./uplink.ts";
 import type { UplinkPhase } from "./uplink.ts";
-import type { OutgoingBatch, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
 
 export type UplinkOptions = {
   readonly batchBytesMax: number;
@@ -52,12 +44,7 @@ export const defaultUplinkOptions: UplinkOptions = {
   closeMsMax: 1_500,
 };
 
-/** Two, so that the log reads the next batch while one is being sent. */
-const READS_MAX = 2;
-/** What waits in the process for a slow link; the kernel's own buffer comes on top. */
-const SOCKET_BYTES_MAX = 1024 * 1024;
-const REFUSED_MS_MIN = 1_000;
-const REFUSED_MS_MAX = 30_000;
+/** How often closing looks whether everything is answered. */
 const CLOSE_POLL_MS = 5;
 
 export type UplinkParts = {
@@ -95,19 +82,17 @@ export type UplinkStatus = {
   readonly delivered: Readonly<Record<string, DeliveredCounts>>;
 };
 
+/** The parts that exist once the log has taken what the uplink writes at its start. */
+type Opened = { readonly store: EpochStore; readonly runner: CoreRunner };
+
 export class Uplink {
   readonly #parts: UplinkParts;
   readonly #options: UplinkOptions;
   readonly #failureLog: FailureLog;
-  readonly #partitions = new Map<number, LogPartition>();
-  readonly #timers = new Set<NodeJS.Timeout>();
   readonly #stop = new AbortController();
-  readonly #cursors: Cursors;
-  /** Undefined until the log had room for what the uplink writes at its start. */
-  #open: { readonly store: EpochStore; readonly core: UplinkCore } | undefined;
+  #opened: Opened | undefined;
   #connection: HubConnection | undefined;
-  /** Work on the disk for the running connection; the next one waits for it. */
-  #persisting: Promise<void> = Promise.resolve();
+  #statusTimer: NodeJS.Timeout | undefined;
   #loop: Promise<void> = Promise.resolve();
   #removeListener: () => void = () => undefined;
   #welcomedAtMs: number | undefined;
@@ -123,36 +108,26 @@ export class Uplink {
     this.#failureLog = new FailureLog(parts.logger, parts.clock);
   }
 
-  /** Resolves when the uplink knows where it stood; connecting goes on by itself, for ever. */
+  /**
+   * Resolves when the uplink knows where it stood; connecting goes on by itself, for ever. A log without room is no
+   * reason to fail: the uplink opens when there is room, for example because the hub was what it waited for.
+   */
   async start(): Promise<void> {
-    const { log, logger, policyOf, agentName: agent, version } = this.#parts;
-    const { batchBytesMax, inFlightBytesMax } = this.#options;
-    const store = await EpochStore.open(log);
-    this.#store = store;
-    this.#cursors = new Cursors({ log, store, logger });
-    this.#core = new UplinkCore({
-      identity: () => ({ agent, version, producerId: store.producerId }),
-      policyOf,
-      remembered: ({ id, topic, partition }) => ({
-        memory: store.memories.get(id),
-        gaps: store.gaps.filter((gap) => gap.topic === topic && gap.partition === partition),
-      }),
-      options: {
-        batchBytesMax,
-        inFlightBytesMax,
-        readsMax: READS_MAX,
-        socketBytesMax: SOCKET_BYTES_MAX,
-        refusedMsMin: REFUSED_MS_MIN,
-        refusedMsMax: REFUSED_MS_MAX,
-      },
-    });
-    for (const topic of log.topics.values()) this.#addSources(topic.partitions);
-    this.#removeListener = log.onCommit((changed) => this.#addSources(changed));
-    this.#loop = this.#connectForEver();
+    const { log } = this.#parts;
+    // Before the first record of this run is written.
+    const ends = logEnds(log);
+    try {
+      this.#opened = await this.#open(ends);
+    } catch (error) {
+      if (!toStreamError(error).retriable) throw error;
+      this.#lastError = toStreamError(error);
+    }
+    this.#removeListener = log.onCommit((changed) => this.#opened?.runner.addSources(changed));
+    this.#loop = this.#connectForEver(ends);
   }
 
   status(): UplinkStatus {
-    const core: UplinkCore | undefined = this.#core;
+    const core = this.#opened?.runner.core;
     const { code, message } = this.#lastError ?? {};
     return {
       isConnected: core?.phase === "connected",
@@ -162,16 +137,16 @@ export class Uplink {
       connections: this.#connections,
       failures: this.#failures,
       lastError: code === undefined || message === undefined ? null : { code, message },
-      producer: String(this.#store?.producerId ?? ""),
+      producer: String(this.#opened?.store.producerId ?? ""),
       inFlightBatches: core?.inFlightCount ?? 0,
       inFlightBytes: core?.inFlightBytes ?? 0,
-      delivered: Object.fromEntries(this.#cursors?.delivered() ?? []),
+      delivered: Object.fromEntries(this.#opened?.runner.delivered() ?? []),
     };
   }
 
   /** The first record of the partition that the hub has not confirmed. */
   pendingFrom(partition: LogPartition): Offset {
-    return this.#core?.settled(partition.id) ?? this.#store?.memories.get(partition.id)?.settled ?? 0;
+    return this.#opened?.runner.settled(partition) ?? 0;
   }
 
   /** Waits a moment for what is on its way, then ends the connection and writes the cursors down. */
@@ -181,25 +156,30 @@ export class Uplink {
   }
 
   async #shutDown(): Promise<void> {
-    if (this.#store === undefined) return;
-    this.#dispatch({ type: "drain" });
     const { clock } = this.#parts;
+    const runner = this.#opened?.runner;
+    runner?.drain();
     const deadlineMs = clock.monotonicMs() + this.#options.closeMsMax;
-    while (this.#core.phase === "connected" && !this.#core.isQuiet && clock.monotonicMs() < deadlineMs) {
+    while (runner?.core.phase === "connected" && !runner.core.isQuiet && clock.monotonicMs() < deadlineMs) {
       await delay(CLOSE_POLL_MS);
     }
     this.#stop.abort(new StreamError("CLOSING", "the agent is stopping"));
     this.#connection?.close();
     await this.#loop;
     this.#removeListener();
-    for (const timer of this.#timers) clearTimeout(timer);
-    await this.#cursors.flush();
+    await this.#opened?.runner.flush();
   }
 
-  async #connectForEver(): Promise<void> {
+  async #open(ends: LogEnds): Promise<Opened> {
+    const { batchBytesMax, inFlightBytesMax } = this.#options;
+    const store = await EpochStore.open(this.#parts.log, ends);
+    return { store, runner: new CoreRunner({ ...this.#parts, store, batchBytesMax, inFlightBytesMax }) };
+  }
+
+  async #connectForEver(ends: LogEnds): Promise<void> {
     const { signal } = this.#stop;
     try {
-      await pRetry(() => this.#connectOnce(), {
+      await pRetry(() => this.#connectOnce(ends), {
         retries: Infinity,
         minTimeout: 0,
         signal,
@@ -216,8 +196,8 @@ export class Uplink {
     const { clock, random = Math.random } = this.#parts;
     const connectedMs = this.#welcomedAtMs === undefined ? undefined : clock.monotonicMs() - this.#welcomedAtMs;
     this.#welcomedAtMs = undefined;
-    const waitMs = retryDelayMs(this.#options, this.#failures, random());
     this.#failures = failuresAfter(this.#failures, connectedMs);
+    const waitMs = retryDelayMs(this.#options, Math.max(0, this.#failures - 1), random());
     this.#lastError = error;
     this.#sinceMs = clock.wallMs();
     this.#failureLog.failed(error, waitMs);
@@ -226,16 +206,18 @@ export class Uplink {
   }
 
   /** Never resolves: a connection ends with the error that ended it. */
-  async #connectOnce(): Promise<never> {
+  async #connectOnce(ends: LogEnds): Promise<never> {
     const { hubUrl, token, clock } = this.#parts;
     const { connectTimeoutMs, silenceMsMax } = this.#options;
+    this.#opened ??= await this.#open(ends);
+    const { runner } = this.#opened;
     this.#stop.signal.throwIfAborted();
     const ended = Promise.withResolvers<never>();
-    const connection = new HubConnection(
+    const connection: HubConnection = new HubConnection(
       { url: hubUrl, token, connectTimeoutMs, silenceMsMax, clock },
       {
-        opened: () => this.#dispatch({ type: "opened" }),
-        frame: (frame) => this.#onFrame(frame),
+        opened: () => runner.opened(connection),
+        frame: (frame) => this.#onFrame(runner, frame),
         closed: (error) => ended.reject(error),
       },
     );
@@ -243,17 +225,15 @@ export class Uplink {
     try {
       return await ended.promise;
     } finally {
-      await this.#persisted();
       this.#connection = undefined;
-      for (const timer of this.#timers) clearTimeout(timer);
-      this.#timers.clear();
-      if (this.#core.phase !== "offline") this.#dispatch({ type: "closed" });
+      clearTimeout(this.#statusTimer);
+      await runner.closed();
     }
   }
 
-  #onFrame(frame: HubFrame): void {
+  #onFrame(runner: CoreRunner, frame: HubFrame): void {
     if (frame.t === "welcome") this.#onWelcome(frame.time);
-    this.#dispatch({ type: "frame", frame });
+    runner.frame(frame);
   }
 
   #onWelcome(hubTimeMs: Timestamp): void {
@@ -271,121 +251,6 @@ export class Uplink {
     const { statusReport } = this.#parts;
     if (statusReport === undefined) return;
     this.#connection?.send({ t: "status", status: statusReport() });
-    this.#startTimer(this.#options.statusIntervalMs, () => this.#reportStatus());
-  }
-
-  #addSources(partitions: readonly LogPartition[]): void {
-    for (const partition of partitions) this.#partitions.set(partition.id, partition);
-    this.#dispatch({ type: "sources", sources: partitions });
-  }
-
-  #dispatch(event: UplinkEvent): void {
-    for (const effect of this.#core.handle(event)) this.#carryOut(effect);
-  }
-
-  #carryOut(effect: UplinkEffect): void {
-    const { logger } = this.#parts;
-    switch (effect.type) {
-      case "send":
-        return this.#connection?.send(effect.frame);
-      case "produce":
-        return this.#produce(effect.produce);
-      case "read":
-        return this.#read(effect);
-      case "adopt":
-        return this.#persist(() => this.#adopt(effect.changes));
-      case "renew":
-        return this.#persist(async () => {
-          await this.#store.renewProducer(effect.changes);
-          this.#dispatch({ type: "renewed" });
-        });
-      case "settled":
-        return this.#cursors.settle(this.#partition(effect.laneId), effect.settled, effect.delivered);
-      case "gap-settled":
-        return this.#persist(() => this.#store.settleGap(effect.gapId));
-      case "timer": {
-        const { laneId, delayMs } = effect;
-        return this.#startTimer(delayMs, () => this.#dispatch({ type: "timer", laneId }));
-      }
-      case "partition-count":
-        return void this.#followPartitionCount(effect.topic, effect.count);
-      case "disconnect":
-        return this.#connection?.fail(effect.error);
-      case "note":
-        return logger[effect.level](effect.fields, effect.text);
-      default:
-        return unreachable(effect);
-    }
-  }
-
-  #produce({ laneId, id, acks, epoch, baseSequence, batch }: OutgoingBatch): void {
-    const { topic, partition } = this.#partition(laneId);
-    const connection = this.#connection;
-    stampProducer(batch, { producerId: this.#store.producerId, producerEpoch: epoch, baseSequence });
-    connection?.send({ t: "produce", id, topic, partition, acks, batch }, () => {
-      if (this.#connection === connection) this.#dispatch({ type: "written", id, bytes: batch.length });
-    });
-  }
-
-  #read({ laneId, offset, bytesMax }: Extract<UplinkEffect, { type: "read" }>): void {
-    const connection = this.#connection;
-    const partition = this.#partition(laneId);
-    void this.#parts.log.readMerged({ partition, offset, bytesMax, codec: "zstd" }).then(
-      (batch) => {
-        if (this.#connection === connection) this.#dispatch({ type: "read", laneId, batch });
-      },
-      (error: unknown) => {
-        const { code, message } = toStreamError(error);
-        this.#parts.logger.warn({ code, reason: message, topic: partition.topic }, "the log could not be read");
-        if (this.#connection === connection) this.#dispatch({ type: "read-failed", laneId });
-      },
-    );
-  }
-
-  async #adopt(changes: readonly AdoptChange[]): Promise<void> {
-    const gaps = await this.#store.adopt(changes);
-    const adopted = changes.map(({ partitionId }, index) => ({ laneId: partitionId, gaps: gaps[index] ?? [] }));
-    this.#dispatch({ type: "adopted", adopted });
-  }
-
-  /** One after the other; a failure ends the connection, and the next welcome starts afresh from what is on disk. */
-  #persist(work: () => Promise<void>): void {
-    const connection = this.#connection;
-    this.#persisting = this.#persisting.then(work).catch((error: unknown) => connection?.fail(toStreamError(error)));
-  }
-
-  /** What is on its way to disk belongs to this connection: the core hears of it before it hears of the end. */
-  async #persisted(): Promise<void> {
-    for (let seen; seen !== this.#persisting;) {
-      seen = this.#persisting;
-      await seen;
-    }
-  }
-
-  async #followPartitionCount(topic: string, count: number): Promise<void> {
-    const { log, logger, onPartitionCount } = this.#parts;
-    try {
-      await onPartitionCount(topic, count);
-    } catch (error) {
-      // The partitions there are go on; the next welcome asks again.
-      const { code, message } = toStreamError(error);
-      logger.warn({ code, reason: message, topic, count }, "the hub's partitions of a topic could not be made here");
-      return;
-    }
-    this.#addSources(log.topics.get(topic)?.partitions ?? []);
-  }
-
-  #startTimer(delayMs: number, onDue: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      onDue();
-    }, delayMs);
-    this.#timers.add(timer);
-  }
-
-  #partition(laneId: number): LogPartition {
-    const partition = this.#partitions.get(laneId);
-    if (partition === undefined) throw new StreamError("UNEXPECTED", `no partition ${laneId}`);
-    return partition;
+    this.#statusTimer = setTimeout(() => this.#reportStatus(), this.#options.statusIntervalMs);
   }
 }

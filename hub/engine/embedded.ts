@@ -49,6 +49,7 @@ export class EmbeddedEngine implements Engine {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #topics = new Map<string, TopicInfo>();
+  #topicsBeingMade = 0;
   readonly #cache: TailCache;
   readonly #listeners = new Set<(at: TopicPartition) => void>();
   readonly #retentionTimer: NodeJS.Timeout;
@@ -77,11 +78,15 @@ export class EmbeddedEngine implements Engine {
     checkTopicName(request.name);
     this.#checkPartitionCount(request.partitionCount);
     if (this.#topics.has(request.name)) throw new StreamError("TOPIC_ALREADY_EXISTS", request.name);
-    if (this.#topics.size >= this.#options.topicsMax) {
+    if (this.#topics.size + this.#topicsBeingMade >= this.#options.topicsMax) {
       throw new StreamError("POLICY_VIOLATION", `the hub has its maximum of ${this.#options.topicsMax} topics`);
     }
-    const topic = await this.#log.createTopic(request);
-    return this.#show(topic);
+    this.#topicsBeingMade++;
+    try {
+      return this.#show(await this.#log.createTopic(request));
+    } finally {
+      this.#topicsBeingMade--;
+    }
   }
 
   async deleteTopic(name: string): Promise<void> {

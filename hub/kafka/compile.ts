@@ -8,7 +8,8 @@ import { StreamError } from "../../shared/errors.ts";
 import { invariant, unreachable } from "../../shared/invariant.ts";
 import type { Api, ApiDescription, Decoded, Encodable, FieldSpec, Shape, StructSpec } from "./schema.ts";
 import { structSpec } from "./schema.ts";
-import { UUID_BYTES, WireReader } from "./wire-reader.ts";
+import type { WireReader } from "./wire-reader.ts";
+import { UUID_BYTES } from "./wire-reader.ts";
 import { WireWriter } from "./wire-writer.ts";
 
 type Decode = (reader: WireReader) => unknown;

@@ -7,7 +7,8 @@
  */
 import type { Socket } from "node:net";
 import { AssertionError } from "node:assert";
-import { StreamError, toStreamError } from "../../shared/errors.ts";
+import type { StreamError } from "../../shared/errors.ts";
+import { toStreamError } from "../../shared/errors.ts";
 import type { Dispatched } from "./dispatch.ts";
 import { FrameReader } from "./frame-reader.ts";
 import type { KafkaOptions } from "./options.ts";

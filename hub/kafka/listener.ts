@@ -5,6 +5,7 @@
 import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
+import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import { StreamError } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
 import type { Logger } from "../../shared/logger.ts";
@@ -159,7 +160,7 @@ export class KafkaListener {
     const { connectionsMax, connectionsPerAddressMax } = this.#options;
     if (this.#connections.size >= connectionsMax) return `connectionsMax: ${connectionsMax} are open`;
     const open = this.#perAddress.get(address) ?? 0;
-    if (open < connectionsPerAddressMax || isLoopback(address)) return undefined;
+    if (open < connectionsPerAddressMax || isLoopbackHost(address)) return undefined;
     return `connectionsPerAddressMax: ${connectionsPerAddressMax} are open`;
   }
 
@@ -240,5 +241,3 @@ function plainAddress(address: string | undefined): string {
   if (address === undefined) return "unknown";
   return address.startsWith("::ffff:") ? address.slice("::ffff:".length) : address;
 }
-
-const isLoopback = (address: string): boolean => address === "::1" || address.startsWith("127.");

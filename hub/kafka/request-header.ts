@@ -7,8 +7,8 @@
  */
 import { isFlexible } from "./compile.ts";
 import type { ApiDescription } from "./schema.ts";
-import { WireReader } from "./wire-reader.ts";
-import { WireWriter } from "./wire-writer.ts";
+import type { WireReader } from "./wire-reader.ts";
+import type { WireWriter } from "./wire-writer.ts";
 
 const API_VERSIONS_KEY = 18;
 

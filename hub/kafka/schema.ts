@@ -49,19 +49,19 @@ export type StructSpec = readonly (readonly [name: string, spec: FieldSpec])[];
 type Presence = "required" | "optional";
 
 /**
- * `Decoded` is what a reader gets, `Encoded` what a writer gives; they differ for record batches (one view in, a list
+ * `Read` is what a reader gets, `Written` what a writer gives; they differ for record batches (one view in, a list
  * of stored batches out) and because fields with an `or` value may be left out when writing.
  */
-export interface Field<Decoded, Encoded, P extends Presence = "required"> {
+export interface Field<Read, Written, P extends Presence = "required"> {
   readonly spec: FieldSpec;
   /** Never set: carries the types. */
-  readonly types?: { readonly decoded: Decoded; readonly encoded: Encoded; readonly presence: P };
-  from(first: number): Field<Decoded, Encoded, P>;
-  until(last: number): Field<Decoded, Encoded, P>;
-  between(first: number, last: number): Field<Decoded, Encoded, P>;
-  nullable(first?: number): Field<Decoded | null, Encoded | null, P>;
-  or(value: Decoded): Field<Decoded, Encoded, "optional">;
-  tagged(tag: number): Field<Decoded, Encoded, "optional">;
+  readonly types?: { readonly decoded: Read; readonly encoded: Written; readonly presence: P };
+  from(first: number): Field<Read, Written, P>;
+  until(last: number): Field<Read, Written, P>;
+  between(first: number, last: number): Field<Read, Written, P>;
+  nullable(first?: number): Field<Read | null, Written | null, P>;
+  or(value: Read): Field<Read, Written, "optional">;
+  tagged(tag: number): Field<Read, Written, "optional">;
 }
 
 export type Shape = Readonly<Record<string, Field<unknown, unknown, Presence>>>;

@@ -96,6 +96,8 @@ export class UplinkServer {
     if (refusal !== undefined) {
       const { status, reason } = refusal;
       this.#parts.logger.debug({ address, status, reason }, "an uplink was refused");
+      // A peer that is gone already must not end the program.
+      socket.on("error", () => socket.destroy());
       socket.end(toAnswer(refusal));
       return;
     }

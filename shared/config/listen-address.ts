@@ -8,6 +8,7 @@ import { StreamError } from "../errors.ts";
 /** Port 0 takes any free one. */
 export type ListenAddress = { readonly host: string; readonly port: number };
 
+const MAPPED_IPV4 = "::ffff:";
 const PORT_MAX = 65_535;
 
 const loopback = new BlockList();
@@ -31,8 +32,10 @@ export function formatListenAddress({ host, port }: ListenAddress): string {
 /** Only what the operating system cannot route elsewhere: a name such as `127.example.org` is not loopback. */
 export function isLoopbackHost(host: string): boolean {
   if (host.toLowerCase() === "localhost") return true;
-  const version = isIP(host);
-  return version !== 0 && loopback.check(host, version === 6 ? "ipv6" : "ipv4");
+  // An IPv4 peer of a socket that takes both kinds.
+  const address = host.toLowerCase().startsWith(MAPPED_IPV4) ? host.slice(MAPPED_IPV4.length) : host;
+  const version = isIP(address);
+  return version !== 0 && loopback.check(address, version === 6 ? "ipv6" : "ipv4");
 }
 
 export type Protection = {

@@ -25,7 +25,7 @@ export type CommitOperation =
       readonly before: Timestamp | undefined;
     }
   | { readonly type: "create-topic"; readonly topic: StoredTopic; readonly partitionCount: number }
-  | { readonly type: "create-partitions"; readonly topic: string; readonly from: number; readonly to: number }
+  | { readonly type: "create-partitions"; readonly topic: string; readonly partitionCount: number }
   | { readonly type: "alter-topic"; readonly topic: string; readonly config: Readonly<Record<string, string>> }
   | { readonly type: "delete-topic"; readonly topic: string }
   | { readonly type: "next-producer-id" }

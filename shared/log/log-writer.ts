@@ -120,7 +120,7 @@ export class LogWriter {
       case "create-topic":
         return this.#createTopic(operation.topic, operation.partitionCount);
       case "create-partitions":
-        return this.#createPartitions(operation.topic, operation.from, operation.to);
+        return this.#growTopic(operation.topic, operation.partitionCount);
       case "alter-topic":
         this.#statements.alterTopic.run(JSON.stringify(operation.config), operation.topic);
         return undefined;
@@ -315,6 +315,15 @@ export class LogWriter {
     return this.#createPartitions(topic.name, 0, partitionCount);
   }
 
+  #growTopic(topic: string, partitionCount: number): PartitionPlace[] {
+    const from = this.#statements.partitionCount.get(topic)?.count ?? 0;
+    if (from === 0) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${topic} does not exist`);
+    if (partitionCount <= from) {
+      throw new StreamError("INVALID_PARTITIONS", `${topic} has ${from} partitions, ${partitionCount} is not more`);
+    }
+    return this.#createPartitions(topic, from, partitionCount);
+  }
+
   #createPartitions(topic: string, from: number, to: number): PartitionPlace[] {
     const places: PartitionPlace[] = [];
     for (let partition = from; partition < to; partition++) {
@@ -352,9 +361,18 @@ export class LogWriter {
         this.#statements.rollbackTo.run();
         this.#statements.release.run();
       }
+      if (!isOfTheDisk(error)) throw new StreamError("UNEXPECTED", String(error), { cause: error });
       throw error;
     }
   }
+}
+
+/** What takes a whole commit back, and perhaps the program down; anything else is a mistake of this one call. */
+function isOfTheDisk(error: unknown): boolean {
+  const code: unknown = (error as { code?: unknown }).code;
+  return (
+    typeof code === "string" && code.startsWith("SQLITE_") && !/^SQLITE_(CONSTRAINT|MISMATCH|RANGE|TOOBIG)/.test(code)
+  );
 }
 
 /** States are small; a hub serves far fewer producers at a time than this. */

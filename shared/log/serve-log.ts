@@ -12,6 +12,7 @@ import path from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import type { Database } from "better-sqlite3";
+import { systemClock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";
 import { StreamError, toStreamError } from "../errors.ts";
 import { invariant, unreachable } from "../invariant.ts";
@@ -150,7 +151,7 @@ class WriterServer {
   }
 
   #apply(operations: readonly CommitOperation[], bytes: Buffer, results: OperationResult[]): void {
-    const now = Date.now();
+    const now = systemClock.wallMs();
     for (const operation of operations) {
       try {
         results.push({ value: this.#writer.apply(operation, bytes, now) });

@@ -36,7 +36,7 @@ export class TopicMap {
   }
 
   addPartitions(places: readonly PartitionPlace[]): void {
-    for (const place of [...places].sort((a, b) => a.partition - b.partition)) {
+    for (const place of places.toSorted((a, b) => a.partition - b.partition)) {
       const topic = this.topic(place.topic);
       invariant(topic.partitions.length === place.partition, `${place.topic}-${place.partition} is out of turn`);
       const partition = { ...place };

@@ -104,12 +104,8 @@ export class WorkerLog implements PartitionedLog {
   }
 
   async createPartitions(name: string, partitionCount: number): Promise<LogTopic> {
-    const from = this.#map.topic(name).partitions.length;
-    if (partitionCount <= from) {
-      throw new StreamError("INVALID_PARTITIONS", `${name} has ${from} partitions, ${partitionCount} is not more`);
-    }
-    const request = { type: "create-partitions", topic: name, from, to: partitionCount } as const;
-    const places = await this.#submit(request, "fsync");
+    this.#map.topic(name);
+    const places = await this.#submit({ type: "create-partitions", topic: name, partitionCount }, "fsync");
     this.#map.addPartitions(places as PartitionPlace[]);
     return this.#map.topic(name);
   }

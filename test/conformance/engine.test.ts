@@ -43,8 +43,8 @@ const openEmbedded: OpenEngine = async (t, directory, options = {}) => {
 
 const at = { topic: "events", partition: 0 };
 
-function batchOf(values: readonly string[], timestamp = 1000): Buffer {
-  return encodeRecords(values.map((value, i) => ({ timestamp: timestamp + i, key: null, value: Buffer.from(value) })));
+function batchOf(texts: readonly string[], timestamp = 1000): Buffer {
+  return encodeRecords(texts.map((value, i) => ({ timestamp: timestamp + i, key: null, value: Buffer.from(value) })));
 }
 
 async function append(engine: Engine, batch: Buffer, where = at) {
@@ -60,7 +60,7 @@ async function values(engine: Engine, offset: number, bytesMax = 1_000_000): Pro
   );
 }
 
-function engineSuite(name: string, open: OpenEngine): void {
+function engineSuite(engineName: string, open: OpenEngine): void {
   const withTopic = async (t: TestContext, options: Partial<EmbeddedEngineOptions> = {}) => {
     const directory = tempDir(t);
     const engine = await open(t, directory, options);
@@ -68,7 +68,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     return { engine, directory };
   };
 
-  test(`${name}: batches are served as stored, with their offsets, from memory and from disk`, async (t) => {
+  test(`${engineName}: batches are served as stored, with their offsets, from memory and from disk`, async (t) => {
     const { engine, directory } = await withTopic(t);
     assert.equal((await append(engine, batchOf(["a", "b"]))).baseOffset, 0);
     assert.equal((await append(engine, batchOf(["c"]))).baseOffset, 2);
@@ -86,7 +86,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual(fromDisk, fromMemory, "the same offset always gives the same bytes");
   });
 
-  test(`${name}: reads respect the byte limit but never stall on a large batch when asked for at least one`, async (t) => {
+  test(`${engineName}: reads respect the byte limit but never stall on a large batch when asked for at least one`, async (t) => {
     const { engine } = await withTopic(t);
     await append(engine, batchOf(["x".repeat(500)]));
     await append(engine, batchOf(["y"]));
@@ -95,7 +95,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual([none.bytes, none.batches.length], [0, 0]);
   });
 
-  test(`${name}: an offset outside the log is refused`, async (t) => {
+  test(`${engineName}: an offset outside the log is refused`, async (t) => {
     const { engine } = await withTopic(t);
     await append(engine, batchOf(["a", "b"]));
     await append(engine, batchOf(["c"]));
@@ -108,7 +108,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     await assert.rejects(engine.deleteRecords(at, 99), { code: "OFFSET_OUT_OF_RANGE" });
   });
 
-  test(`${name}: a batch sent twice is stored once and answered with its first offset`, async (t) => {
+  test(`${engineName}: a batch sent twice is stored once and answered with its first offset`, async (t) => {
     const { engine } = await withTopic(t);
     const produced = (): Buffer => {
       const batch = batchOf(["a", "b"]);
@@ -122,7 +122,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual(await engine.producersOf(at), [{ producerId: 99n, producerEpoch: 1, lastSequence: 1 }]);
   });
 
-  test(`${name}: a listener hears of an append when it can be read, once a commit`, async (t) => {
+  test(`${engineName}: a listener hears of an append when it can be read, once a commit`, async (t) => {
     const { engine } = await withTopic(t);
     const heard: string[] = [];
     const stop = engine.onChange(({ topic, partition }) => {
@@ -135,7 +135,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     stop();
   });
 
-  test(`${name}: topics have limits and names have rules`, async (t) => {
+  test(`${engineName}: topics have limits and names have rules`, async (t) => {
     const { engine } = await withTopic(t);
     for (const name of ["", ".", "..", "a/b", "ü", "x".repeat(250)]) {
       await assert.rejects(engine.createTopic({ name, partitionCount: 1 }), { code: "INVALID_TOPIC" }, name);
@@ -148,7 +148,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     await assert.rejects(engine.createTopic({ name: "fourth", partitionCount: 1 }), { code: "POLICY_VIOLATION" });
   });
 
-  test(`${name}: a deleted topic takes its records and committed offsets along`, async (t) => {
+  test(`${engineName}: a deleted topic takes its records and committed offsets along`, async (t) => {
     const { engine } = await withTopic(t);
     await append(engine, batchOf(["a"]));
     const committed = { ...at, offset: 1, leaderEpoch: 0, metadata: "", committedAt: 5 };
@@ -161,7 +161,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual(await values(engine, 0), []);
   });
 
-  test(`${name}: committed offsets and groups survive a restart, deleted ones do not`, async (t) => {
+  test(`${engineName}: committed offsets and groups survive a restart, deleted ones do not`, async (t) => {
     const { engine, directory } = await withTopic(t);
     const offset = (partition: number, value: number) => ({
       topic: "events",
@@ -189,7 +189,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     );
   });
 
-  test(`${name}: producer ids are never given twice, not even over a restart`, async (t) => {
+  test(`${engineName}: producer ids are never given twice, not even over a restart`, async (t) => {
     const { engine, directory } = await withTopic(t);
     const first = await engine.newProducerId();
     const second = await engine.newProducerId();
@@ -199,7 +199,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.equal(new Set([first, second, third]).size, 3);
   });
 
-  test(`${name}: records past their age leave the topic by themselves`, async (t) => {
+  test(`${engineName}: records past their age leave the topic by themselves`, async (t) => {
     const { engine } = await withTopic(t, { retentionMs: 60_000, retentionCheckMs: 5 });
     await append(engine, batchOf(["old"], Date.now() - 120_000));
     await append(engine, batchOf(["new"], Date.now()));
@@ -208,7 +208,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual(await values(engine, 1), ["1:new"]);
   });
 
-  test(`${name}: look-ups by time`, async (t) => {
+  test(`${engineName}: look-ups by time`, async (t) => {
     const { engine } = await withTopic(t);
     await append(engine, batchOf(["a", "b"], 100));
     await append(engine, batchOf(["c"], 200));
@@ -218,7 +218,7 @@ function engineSuite(name: string, open: OpenEngine): void {
     assert.deepEqual(await engine.maxTimestamp(at), { offset: 2, timestamp: 200 });
   });
 
-  test(`${name}: a batch keeps its bytes but for offset and leader epoch`, async (t) => {
+  test(`${engineName}: a batch keeps its bytes but for offset and leader epoch`, async (t) => {
     const { engine } = await withTopic(t);
     const batch = batchOf(["a"]);
     const before = Buffer.from(batch.subarray(16));

@@ -15,7 +15,7 @@ import { apiVersionsApi } from "../../hub/kafka/schemas/cluster.ts";
 import { fetchApi, produceApi } from "../../hub/kafka/schemas/records.ts";
 import { metadataApi } from "../../hub/kafka/schemas/topics.ts";
 import { readResponse, requestFrame, startKafka } from "../support/kafka-hub.ts";
-import { MemoryEngine } from "../support/memory-engine.ts";
+import type { MemoryEngine } from "../support/memory-engine.ts";
 import { noGroups } from "../support/no-groups.ts";
 import { RawKafkaClient } from "../support/raw-kafka-client.ts";
 

@@ -96,7 +96,8 @@ suite("consumers", () => {
     const { hub, admin } = await startWithEvents(t, 40_000);
     const members = [await startMember(t, hub), await startMember(t, hub)] as const;
     const [victim, heir] = members;
-    const describe = (): string => members.map(({ assigned, readCount }) => `[${assigned}] ${readCount()}`).join(", ");
+    const describe = (): string =>
+      members.map(({ assigned, readCount }) => `[${assigned.join(" ")}] ${readCount()}`).join(", ");
     const isAtWork = ({ assigned, committed }: Member): boolean =>
       assigned.length === 2 && assigned.every((partition) => (committed.get(partition) ?? 0) >= 500);
     await waitUntil(() => members.every(isAtWork), {
@@ -105,7 +106,10 @@ suite("consumers", () => {
       describe,
     });
     const inherited = victim.assigned;
-    assert.deepEqual([...victim.assigned, ...heir.assigned].toSorted(), [0, 1, 2, 3]);
+    assert.deepEqual(
+      [...victim.assigned, ...heir.assigned].toSorted((a, b) => a - b),
+      [0, 1, 2, 3],
+    );
     await victim.child.kill9();
     // What the heir read so far of these partitions, if anything, was before they were the victim's.
     const readBefore = new Map(inherited.map((partition) => [partition, heir.read.get(partition)?.length ?? 0]));

@@ -129,7 +129,7 @@ export class LeanPublisher {
       answers.read(chunk, (answer, value) => this.#take(answer, value, released));
     } catch (error) {
       this.close();
-      this.#settled.reject(error as Error);
+      this.#settled.reject(error);
       return;
     }
     this.#release(released);

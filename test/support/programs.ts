@@ -72,7 +72,8 @@ class Program {
     const timer = setTimeout(() => child.signal("SIGKILL"), READY_MS_MAX);
     const outcome = await Promise.race([ready.promise, child.exited]);
     clearTimeout(timer);
-    if (outcome !== "ready") throw new Error(`ended, or was killed after ${READY_MS_MAX} ms, unready: ${child.describe()}`);
+    if (outcome !== "ready")
+      throw new Error(`ended, or was killed after ${READY_MS_MAX} ms, unready: ${child.describe()}`);
   }
 
   get process(): TestChild {

@@ -35,7 +35,7 @@ export async function openRaw(t: Pick<TestContext, "after">, port: number, local
       resolve();
     });
   });
-  socket.on("data", (chunk) => parser.parse(chunk as Buffer));
+  socket.on("data", (chunk) => parser.parse(chunk));
   // A reset is an end like any other here.
   socket.on("error", () => undefined);
   await new Promise<void>((resolve) => socket.once("connect", resolve));

@@ -26,8 +26,8 @@ export const createTopics = handler(createTopicsApi, async (request, context) =>
   return {
     topics: await inTurn(asked, async (topic) => {
       const count = counts.get(topic.name) ?? 1;
-      const created = await settle(() => create(topic, { count, validateOnly: request.validateOnly }, context));
-      return created instanceof StreamError ? failed(topic.name, created) : created;
+      const answer = await settle(() => create(topic, { count, validateOnly: request.validateOnly }, context));
+      return answer instanceof StreamError ? failed(topic.name, answer) : answer;
     }),
   };
 });

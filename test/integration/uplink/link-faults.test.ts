@@ -197,3 +197,14 @@ test("uplink: the hub's log is full for a while -> the agent waits and delivers 
   engine.isFull = false;
   await untilStored(engine, TOPIC, 0, 2);
 });
+
+test("uplink: a log that is full at the start does not stop the agent, which forwards once there is room", async (t) => {
+  const hub = await startUplinkHub(t);
+  const log = newLog(1, 2);
+  log.callFailure = new StreamError("LOG_FULL", "no room");
+  const uplink = await startUplinkAgent(t, hub.port, { log });
+  await waitUntil(() => uplink.status().failures > 2, { what: "failed attempts", ...waiting });
+  assert.equal(uplink.status().lastError?.code, "LOG_FULL");
+  log.callFailure = undefined;
+  await untilStored(hub.engine, TOPIC, 0, 2);
+});

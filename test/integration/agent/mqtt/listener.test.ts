@@ -74,7 +74,7 @@ test("a retained message reaches later subscribers, also after a restart, until 
   await received.until(2);
   const retained = received.messages.map(({ topic, text, retain }) => ({ topic, text, retain }));
   assert.deepEqual(
-    retained.sort((left, right) => left.topic.localeCompare(right.topic)),
+    retained.toSorted((left, right) => left.topic.localeCompare(right.topic)),
     [
       { topic: "state/door", text: "open", retain: true },
       { topic: "state/lamp", text: "on", retain: true },
@@ -263,7 +263,7 @@ test("closing acknowledges what the sink has, then ends every connection", async
 
   const acks = [pick(await raw.next()), pick(await raw.next())];
   assert.deepEqual(
-    acks.sort((left, right) => left.messageId! - right.messageId!),
+    acks.toSorted((left, right) => left.messageId! - right.messageId!),
     [
       { cmd: "puback", messageId: 1 },
       { cmd: "pubrec", messageId: 2 },

@@ -15,7 +15,7 @@ import { ManualLog } from "./manual-log.ts";
 type Over = Partial<Omit<IngestOptions, "log" | "routes">> & { readonly routes?: readonly RouteConfig[] };
 
 /** An ingest on a log whose topics exist already, unless the test wants them made. */
-async function start(t: TestContext, { routes = [], ...over }: Over = {}, log = new ManualLog()) {
+async function start(t: TestContext, { routes = [], ...overrides }: Over = {}, log = new ManualLog()) {
   for (const name of ["mqtt", ...routes.map((route) => route.topic)]) {
     if (!log.topics.has(name) && !name.startsWith("new")) await log.createTopic({ name, partitionCount: 4 });
   }
@@ -30,7 +30,7 @@ async function start(t: TestContext, { routes = [], ...over }: Over = {}, log = 
     clock,
     logger: silentLogger(),
     capBytes: 1024 * 1024 * 1024,
-    ...over,
+    ...overrides,
   });
   t.after(() => ingest.stop());
   const answers: string[] = [];

@@ -110,7 +110,7 @@ test("guard: the verdict does not depend on how the bytes are cut", () => {
     return isMqtt ? Buffer.concat([connect(), bytes]) : Buffer.from(bytes);
   });
   const property = fc.property(stream, fc.array(fc.nat(400), { maxLength: 8 }), (bytes, cuts) => {
-    const ends = [...cuts.filter((cut) => cut < bytes.length), bytes.length].sort((left, right) => left - right);
+    const ends = [...cuts.filter((cut) => cut < bytes.length), bytes.length].toSorted((left, right) => left - right);
     const chunks = ends.map((end, index) => bytes.subarray(ends[index - 1] ?? 0, end));
     assert.equal(run(chunks).verdict, run([bytes]).verdict);
   });

@@ -41,7 +41,7 @@ test("window: of two packets with one identifier stored at once, only the first 
 
 test("window: a message the sink refused is new when it comes again", () => {
   const { window } = createWindow();
-  window.admit({}, "sensor", 1);
+  void window.admit({}, "sensor", 1);
   window.settled("sensor", 1, false);
   assert.equal(window.has("sensor", 1), false);
   assert.deepEqual([...window.clientIds()], []);
@@ -50,7 +50,7 @@ test("window: a message the sink refused is new when it comes again", () => {
 test("window: a stored message stays stored when its repetition is refused", () => {
   const { window, store } = createWindow();
   store({}, 1);
-  window.admit({}, "sensor", 1);
+  void window.admit({}, "sensor", 1);
   window.settled("sensor", 1, false);
   assert.equal(window.claim("sensor", 1), false);
 });
@@ -86,7 +86,7 @@ test("window: full of identifiers that another connection left, it gives up the 
 
 test("window: the end of a session waits for messages on their way, and new ones wait for it", async () => {
   const { window, released } = createWindow();
-  window.admit({}, "sensor", 1);
+  void window.admit({}, "sensor", 1);
   const ended = window.releaseAll("sensor");
   const waiting = window.admit({}, "sensor", 2);
   assert.ok(waiting instanceof Promise);

@@ -15,12 +15,8 @@ function tables(t: TestContext) {
   return async (logEndOffset: number, partitionId = 1) => {
     const log = new DirectExtensionLog(file, [epochTable]);
     t.after(() => log.close());
-    const partition = { id: partitionId, topic: "a", partition: 0, logStartOffset: 0, logEndOffset, bytes: 0 };
-    const topic = { name: "a", id: Buffer.alloc(16), partitions: [partition], config: {} };
-    const store = await EpochStore.open({
-      call: (calls, durability) => log.call(calls, durability),
-      topics: new Map([["a", topic]]),
-    });
+    const calls = { call: log.call.bind(log) };
+    const store = await EpochStore.open(calls, [{ id: partitionId, logEndOffset }]);
     return { log, store };
   };
 }

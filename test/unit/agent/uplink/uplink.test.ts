@@ -229,3 +229,17 @@ test("uplink: a lower priority goes only when a higher one has nothing to send",
   assert.deepEqual(order, ["2", "4", "1", "3"]);
   await world.cut();
 });
+
+test("uplink: more gaps than may be declared at once are all declared", async () => {
+  const partitionCount = 130;
+  const world = await startWorld({}, partitionCount);
+  for (let index = 0; index < partitionCount; index++) {
+    const partition = world.log.partition(TOPIC, index);
+    world.log.append(partition, [index + 1]);
+    world.log.append(partition, [index + 1001]);
+    await world.log.trim(partition, 1);
+  }
+  await world.drain();
+  assert.equal(world.losses.length, partitionCount);
+  for (let index = 0; index < partitionCount; index++) assert.deepEqual(world.stored(index), [index + 1001]);
+});

@@ -1,0 +1,232 @@
+/**
+ * Carries the core's effects out: to the log, to the tables, to the connection; and tells it what came of them.
+ *
+ * Persisted, then remembered, then told to the hub: an epoch or a gap is on disk before the core hears so, and only then
+ * something of it is sent.
+ */
+import { stampProducer } from "../../shared/batch/record-batch.ts";
+import { toStreamError } from "../../shared/errors.ts";
+import type { StreamError } from "../../shared/errors.ts";
+import type { Offset } from "../../shared/ids.ts";
+import { invariant, unreachable } from "../../shared/invariant.ts";
+import type { LogPartition } from "../../shared/log/partitioned-log.ts";
+import type { Logger } from "../../shared/logger.ts";
+import type { Acks } from "../../shared/record.ts";
+import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
+import { Cursors } from "./cursors.ts";
+import type { DeliveredCounts } from "./cursors.ts";
+import type { EpochStore, UplinkLog } from "./epoch-store.ts";
+import type { AdoptChange } from "./epoch-table.ts";
+import { UplinkCore } from "./uplink.ts";
+import type { OutgoingBatch, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
+
+export type CoreRunnerParts = {
+  readonly log: UplinkLog;
+  readonly store: EpochStore;
+  readonly logger: Logger;
+  readonly agentName: string;
+  readonly version: string;
+  readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
+  readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
+  readonly batchBytesMax: number;
+  readonly inFlightBytesMax: number;
+};
+
+/** The connection as the runner needs it; both calls do nothing once it has ended. */
+export interface FrameSink {
+  send(frame: AgentFrame, onWritten?: () => void): void;
+  fail(error: StreamError): void;
+}
+
+/** Two, so that the log reads the next batch while one is being sent. */
+const READS_MAX = 2;
+/** What waits in the process for a slow link; the kernel's own buffer comes on top. */
+const SOCKET_BYTES_MAX = 1024 * 1024;
+const REFUSED_MS_MIN = 1_000;
+const REFUSED_MS_MAX = 30_000;
+
+export class CoreRunner {
+  readonly #parts: CoreRunnerParts;
+  readonly #core: UplinkCore;
+  readonly #cursors: Cursors;
+  readonly #partitions = new Map<number, LogPartition>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #sink: FrameSink | undefined;
+  /** Work on the disk, in its order. */
+  #persisting: Promise<void> = Promise.resolve();
+
+  constructor(parts: CoreRunnerParts) {
+    const { log, store, logger, agentName: agent, version, policyOf, batchBytesMax, inFlightBytesMax } = parts;
+    this.#parts = parts;
+    this.#cursors = new Cursors({ log, store, logger });
+    this.#core = new UplinkCore({
+      identity: () => ({ agent, version, producerId: store.producerId }),
+      policyOf,
+      remembered: ({ id, topic, partition }) => ({
+        memory: store.memories.get(id),
+        gaps: store.gaps.filter((gap) => gap.topic === topic && gap.partition === partition),
+      }),
+      options: {
+        batchBytesMax,
+        inFlightBytesMax,
+        readsMax: READS_MAX,
+        socketBytesMax: SOCKET_BYTES_MAX,
+        refusedMsMin: REFUSED_MS_MIN,
+        refusedMsMax: REFUSED_MS_MAX,
+      },
+    });
+    for (const topic of log.topics.values()) this.addSources(topic.partitions);
+  }
+
+  get core(): Pick<UplinkCore, "phase" | "isQuiet" | "inFlightCount" | "inFlightBytes"> {
+    return this.#core;
+  }
+
+  delivered(): ReadonlyMap<string, DeliveredCounts> {
+    return this.#cursors.delivered();
+  }
+
+  settled(partition: LogPartition): Offset {
+    return this.#core.settled(partition.id) ?? 0;
+  }
+
+  addSources(partitions: readonly LogPartition[]): void {
+    for (const partition of partitions) this.#partitions.set(partition.id, partition);
+    this.#dispatch({ type: "sources", sources: partitions });
+  }
+
+  opened(sink: FrameSink): void {
+    this.#sink = sink;
+    this.#dispatch({ type: "opened" });
+  }
+
+  frame(frame: HubFrame): void {
+    this.#dispatch({ type: "frame", frame });
+  }
+
+  /** Reads nothing more; what is on its way is still answered. */
+  drain(): void {
+    this.#dispatch({ type: "drain" });
+  }
+
+  /** The connection has ended. The core hears of it after what was on its way to disk. */
+  async closed(): Promise<void> {
+    if (this.#sink === undefined) return;
+    for (let seen; seen !== this.#persisting;) {
+      seen = this.#persisting;
+      await seen;
+    }
+    this.#sink = undefined;
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    this.#dispatch({ type: "closed" });
+  }
+
+  /** Writes the cursors down. */
+  flush(): Promise<void> {
+    return this.#cursors.flush();
+  }
+
+  #dispatch(event: UplinkEvent): void {
+    for (const effect of this.#core.handle(event)) this.#carryOut(effect);
+  }
+
+  #carryOut(effect: UplinkEffect): void {
+    switch (effect.type) {
+      case "send":
+        return this.#sink?.send(effect.frame);
+      case "produce":
+        return this.#produce(effect.produce);
+      case "read":
+        return void this.#read(effect);
+      case "adopt":
+        return this.#persist(() => this.#adopt(effect.changes));
+      case "renew":
+        return this.#persist(() => this.#renew(effect.changes));
+      case "settled":
+        return this.#cursors.settle(this.#partition(effect.laneId), effect.settled, effect.delivered);
+      case "gap-settled":
+        return this.#persist(() => this.#parts.store.settleGap(effect.gapId));
+      case "timer":
+        return this.#startTimer(effect.laneId, effect.delayMs);
+      case "partition-count":
+        return void this.#followPartitionCount(effect.topic, effect.count);
+      case "disconnect":
+        return this.#sink?.fail(effect.error);
+      case "note":
+        return this.#parts.logger[effect.level](effect.fields, effect.text);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #produce({ laneId, id, acks, epoch, baseSequence, batch }: OutgoingBatch): void {
+    const { topic, partition } = this.#partition(laneId);
+    const sink = this.#sink;
+    stampProducer(batch, { producerId: this.#parts.store.producerId, producerEpoch: epoch, baseSequence });
+    sink?.send({ t: "produce", id, topic, partition, acks, batch }, () => {
+      if (this.#sink === sink) this.#dispatch({ type: "written", id, bytes: batch.length });
+    });
+  }
+
+  /** What comes back after the connection has ended belongs to nobody. */
+  async #read({ laneId, offset, bytesMax }: Extract<UplinkEffect, { type: "read" }>): Promise<void> {
+    const { log, logger } = this.#parts;
+    const sink = this.#sink;
+    const partition = this.#partition(laneId);
+    let result: UplinkEvent;
+    try {
+      const batch = await log.readMerged({ partition, offset, bytesMax, codec: "zstd" });
+      result = { type: "read", laneId, batch };
+    } catch (error) {
+      const { code, message } = toStreamError(error);
+      logger.warn({ code, reason: message, topic: partition.topic }, "the log could not be read; tried again later");
+      result = { type: "read-failed", laneId };
+    }
+    if (this.#sink === sink) this.#dispatch(result);
+  }
+
+  async #adopt(changes: readonly AdoptChange[]): Promise<void> {
+    const gaps = await this.#parts.store.adopt(changes);
+    const adopted = changes.map(({ partitionId }, index) => ({ laneId: partitionId, gaps: gaps[index] ?? [] }));
+    this.#dispatch({ type: "adopted", adopted });
+  }
+
+  async #renew(changes: readonly AdoptChange[]): Promise<void> {
+    await this.#parts.store.renewProducer(changes);
+    this.#dispatch({ type: "renewed" });
+  }
+
+  /** One after the other. A failure ends the connection; the next welcome starts afresh from what is on disk. */
+  #persist(work: () => Promise<void>): void {
+    const sink = this.#sink;
+    this.#persisting = this.#persisting.then(work).catch((error: unknown) => sink?.fail(toStreamError(error)));
+  }
+
+  async #followPartitionCount(topic: string, count: number): Promise<void> {
+    const { log, logger, onPartitionCount } = this.#parts;
+    try {
+      await onPartitionCount(topic, count);
+    } catch (error) {
+      // The partitions there are go on; the next welcome asks again.
+      const { code, message } = toStreamError(error);
+      logger.warn({ code, reason: message, topic, count }, "the hub's partitions of a topic could not be made here");
+      return;
+    }
+    this.addSources(log.topics.get(topic)?.partitions ?? []);
+  }
+
+  #startTimer(laneId: number, delayMs: number): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#dispatch({ type: "timer", laneId });
+    }, delayMs);
+    this.#timers.add(timer);
+  }
+
+  #partition(laneId: number): LogPartition {
+    const partition = this.#partitions.get(laneId);
+    invariant(partition !== undefined, `no partition ${laneId}`);
+    return partition;
+  }
+}
