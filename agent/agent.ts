@@ -25,6 +25,7 @@ import { compileRoutes, policyOf } from "./ingest/route.ts";
 import type { Route } from "./ingest/route.ts";
 import { Bridge } from "./mqtt/bridge.ts";
 import { MqttListener } from "./mqtt/listener.ts";
+import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
 
 export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
@@ -53,6 +54,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
   const failed = Promise.withResolvers<Error>();
   let failure: StreamError | undefined;
   let isStopping = false;
+  let status: StatusCollector | undefined;
   const { routes } = compileRoutes(config.routes);
   warnOfWeakRoutes(routes, logger);
 
@@ -69,7 +71,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
   // Before the first message: the uplink marks where the log ends now. It does not wait for the hub.
   const uplink = await lifecycle.start({
     name: "the uplink",
-    start: () => startUplink(config, { log, routes, logger, clock }),
+    start: () => startUplink(config, { log, routes, logger, clock, statusReport: () => status?.summary() ?? {} }),
     stop: (part) => part?.close(),
   });
   const core: Core = { config, routes, log, uplink, logger, clock, qosTwo: await QosTwoPackets.load(log) };
@@ -87,7 +89,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     stopMsMax: 7000,
   });
   await lifecycle.start({ name: "the bridge", start: () => startBridge(core, ingest), stop: (part) => part?.close() });
-  const status = new StatusCollector({
+  status = new StatusCollector({
     version: packageJson.version,
     clock,
     log,
@@ -103,7 +105,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     name: "the admin listener",
     start: () => admin.start(),
     stop: async () => {
-      status.stop();
+      status?.stop();
       await admin.close();
     },
   });
@@ -151,12 +153,22 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
 
 async function startUplink(
   config: AgentConfig,
-  parts: AgentParts & { readonly log: WorkerLog; readonly routes: readonly Route[] },
+  parts: AgentParts & {
+    readonly log: WorkerLog;
+    readonly routes: readonly Route[];
+    readonly statusReport: () => Readonly<Record<string, unknown>>;
+  },
 ): Promise<Uplink | undefined> {
   const { hub, token, tokenFile: _tokenFile, ...options } = config.uplink;
-  const { log, routes, logger, clock } = parts;
+  const { log, routes, logger, clock, statusReport } = parts;
   if (hub === undefined) {
     logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
+    // A hub that is configured later has to learn where the log ended at this start, too.
+    await EpochStore.open(log, logEnds(log)).catch((error: unknown) => {
+      // A full disk must not keep the agent from starting.
+      if (toStreamError(error).code !== "LOG_FULL") throw error;
+      logger.warn({ err: error }, "the log has no room to note where it ended");
+    });
     return undefined;
   }
   const uplink = new Uplink({
@@ -169,6 +181,7 @@ async function startUplink(
     version: packageJson.version,
     policyOf: (topic) => policyOf(routes, topic),
     onPartitionCount: (topic, count) => growTopic(log, topic, count),
+    statusReport,
     options,
   });
   await uplink.start();

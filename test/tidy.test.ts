@@ -41,6 +41,12 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "hub/kafka/{connection,listener}.ts": "test/integration/kafka-listener.test.ts",
   "hub/kafka/{alter-topic-config,topic-ids}.ts": "test/unit/hub/kafka/handlers/topics.test.ts",
   "hub/kafka/fetch-read.ts": "test/unit/hub/kafka/handlers/fetch.test.ts",
+  // The uplink's core over a simulated link, and its shell over real sockets that are cut at every byte.
+  "agent/uplink/{lane,lane-sender,ready-lanes,send-window,uplink-events}.ts":
+    "test/unit/agent/uplink/simulation.test.ts",
+  "agent/uplink/{core-runner,epoch-store,hub-connection,uplink-runner}.ts": "test/integration/uplink/*.test.ts",
+  "hub/uplink/{agent-connection,agent-session,agent-topics,server}.ts": "test/integration/uplink/*.test.ts",
+  "shared/uplink/plain-cbor.ts": "test/unit/shared/uplink/frame-codec.test.ts",
   "hub/http/status.ts": "test/integration/hub/http/server.test.ts",
 };
 

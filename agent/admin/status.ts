@@ -86,6 +86,21 @@ export class StatusCollector {
     return this.#sources.failure();
   }
 
+  /** The few figures that the hub shows of its agents. */
+  summary(): Readonly<Record<string, unknown>> {
+    const { capBytes, ingest } = this.#sources;
+    const topics = this.#topics();
+    const sample = this.#sample();
+    return {
+      pendingRecords: topics.reduce((sum, topic) => sum + topic.pendingRecords, 0),
+      pendingBytes: topics.reduce((sum, topic) => sum + topic.pendingBytes, 0),
+      usedBytes: sample.usedBytes,
+      capBytes,
+      runway: this.#runway.estimate(sample, capBytes),
+      losses: ingest.stats().losses,
+    };
+  }
+
   async collect(): Promise<AgentStatus> {
     const { version, clock, log, capBytes, ingest, uplink, mqtt } = this.#sources;
     const diskBytes = await this.#sources.diskBytesWritten();

@@ -18,7 +18,6 @@ export const LOG_FORMAT = 1;
 
 const OFFSET_BITS = 42n;
 export const OFFSET_MAX: Offset = Number(1n << OFFSET_BITS) - 1;
-export const PARTITION_ID_MAX = 2 ** 21 - 1;
 
 export function batchKey(partitionId: number, baseOffset: Offset): bigint {
   return (BigInt(partitionId) << OFFSET_BITS) | BigInt(baseOffset);

@@ -78,7 +78,7 @@ test("the appends of successive requests are asked for in order before any is an
   const values = engine.appends.map(({ batch }) => String([...decodeRecords(batch)][0]?.value));
   assert.deepEqual(values, ["1", "2", "3"]);
   engine.releaseCommits();
-  await Promise.all(pending.map(({ response }) => response));
+  for (const { response } of pending) await response;
 });
 
 test("acks=0 is not answered; when it fails the connection must be closed", async () => {
