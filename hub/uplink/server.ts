@@ -11,6 +11,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Clock } from "../../shared/clock.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
 import type { ProducerId } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
@@ -61,7 +62,15 @@ export type UplinkServerParts = {
   readonly options?: Partial<UplinkServerOptions>;
 };
 
-type Refusal = { readonly status: string; readonly reason: string; readonly headers?: readonly string[] };
+type Refusal = {
+  readonly status: string;
+  readonly code: ErrorCode;
+  readonly reason: string;
+  readonly headers?: readonly string[];
+};
+
+/** Refusals of one kind are told once in this time, with a count: who keeps trying must not fill the log. */
+const TELL_INTERVAL_MS = 10_000;
 
 export class UplinkServer {
   readonly #parts: UplinkServerParts;
@@ -71,6 +80,7 @@ export class UplinkServer {
   readonly #connections = new Set<AgentConnection>();
   readonly #byProducer = new Map<ProducerId, AgentConnection>();
   readonly #tokenDigest: Buffer | undefined;
+  readonly #told = new Map<ErrorCode, { atMs: number; suppressed: number }>();
   #isClosing = false;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
@@ -94,8 +104,7 @@ export class UplinkServer {
     const address = request.socket.remoteAddress ?? "";
     const refusal = this.#refusal(request, address);
     if (refusal !== undefined) {
-      const { status, reason } = refusal;
-      this.#parts.logger.debug({ address, status, reason }, "an uplink was refused");
+      this.#tell(refusal, address);
       // A peer that is gone already must not end the program.
       socket.on("error", () => socket.destroy());
       socket.end(toAnswer(refusal));
@@ -134,15 +143,30 @@ export class UplinkServer {
     await Promise.all(Array.from(this.#connections, (connection) => connection.close()));
   }
 
+  #tell({ status, code, reason }: Refusal, address: string): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    const told = this.#told.get(code) ?? { atMs: -Infinity, suppressed: 0 };
+    if (nowMs - told.atMs < TELL_INTERVAL_MS) {
+      told.suppressed++;
+      return;
+    }
+    const { suppressed } = told;
+    this.#parts.logger.warn({ address, status, code, reason, suppressed }, "an uplink was refused");
+    this.#told.set(code, { atMs: nowMs, suppressed: 0 });
+  }
+
   #refusal({ headers }: IncomingMessage, address: string): Refusal | undefined {
     // Agents are no web pages; a page that a browser on this machine has open must not pass for one.
-    if (headers.origin !== undefined) return { status: "403 Forbidden", reason: "the uplink is not for web pages" };
+    if (headers.origin !== undefined)
+      return { status: "403 Forbidden", code: "PROTOCOL_VIOLATION", reason: "the uplink is not for web pages" };
     if (!this.#limiter.admit(address)) {
-      return { status: "429 Too Many Requests", reason: "connect less often", headers: ["retry-after: 60"] };
+      const reason = "connect less often";
+      return { status: "429 Too Many Requests", code: "OVERLOADED", reason, headers: ["retry-after: 60"] };
     }
     if (!this.#isAuthorized(headers.authorization)) {
       return {
         status: "401 Unauthorized",
+        code: "UNAUTHORIZED",
         reason: "the uplink token is missing or wrong",
         headers: ["www-authenticate: Bearer"],
       };
@@ -150,10 +174,11 @@ export class UplinkServer {
     const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((each) => each.trim());
     if (!protocols.includes(UPLINK_SUBPROTOCOL)) {
       const upgrade = ["upgrade: websocket", `sec-websocket-protocol: ${UPLINK_SUBPROTOCOL}`];
-      return { status: "426 Upgrade Required", reason: `only ${UPLINK_SUBPROTOCOL} is spoken`, headers: upgrade };
+      const reason = `only ${UPLINK_SUBPROTOCOL} is spoken`;
+      return { status: "426 Upgrade Required", code: "PROTOCOL_VIOLATION", reason, headers: upgrade };
     }
     if (this.#isClosing || this.#connections.size >= this.#options.agentsMax) {
-      return { status: "503 Service Unavailable", reason: "no more agents are taken" };
+      return { status: "503 Service Unavailable", code: "OVERLOADED", reason: "no more agents are taken" };
     }
     return undefined;
   }
