@@ -42,7 +42,7 @@ import { LOG_FILE_NAME } from "./schema.ts";
 import { ensureLogId } from "./log-id.ts";
 
 /** Bytes committed since the last checkpoint that make the next one due. */
-const CHECKPOINT_BYTES = 4 * 1024 * 1024;
+const CHECKPOINT_BYTES = 16 * 1024 * 1024;
 /** How long an `os` commit may wait for its flush. */
 const FLUSH_DELAY_MS = 500;
 const SWEEP_ROWS_MAX = 500;
