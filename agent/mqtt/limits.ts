@@ -26,6 +26,10 @@ export const mqttLimitTable = {
   // The agent keeps identifiers here, not messages. Clients that pipeline (MQTT.js does so without a window, for MQTT
   // 3.1.1 has none) put hundreds into one write, and would be cut off each time they try again if this were small.
   incomingPacketsMax: { default: 1000, meaning: "QoS 2 messages of one client between PUBLISH and PUBREL" },
+  publishesPerSecondMax: {
+    default: 500,
+    meaning: "messages a second of one client that is not on loopback, held back",
+  },
   drainTimeoutMs: { default: 5000, meaning: "time a subscriber may leave its socket full before it is closed" },
   retainedTopicsMax: { default: 1000, meaning: "retained messages; further topics are published but not retained" },
   retainedBytesMax: { default: 4 * MIB, meaning: "payloads of all retained messages" },

@@ -10,6 +10,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { Aedes } from "aedes";
 import type { AuthenticateError, Client } from "aedes";
+import type { Clock } from "../../shared/clock.ts";
 import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { judgeConnect, judgeSubscription, judgeTopicName } from "./admission.ts";
@@ -21,6 +22,7 @@ import type { LimitLog } from "./limit-log.ts";
 import type { LimitName, MqttLimits } from "./limits.ts";
 import { SessionPersistence } from "./persistence.ts";
 import type { PublishSink } from "./publish-sink.ts";
+import { PublishPace } from "./publish-pace.ts";
 import type { SessionLog } from "./session-database.ts";
 import type { WillPacket } from "./session-packets.ts";
 
@@ -40,11 +42,14 @@ export type MqttBrokerOptions = {
   readonly sink: PublishSink;
   readonly incoming: IncomingPackets;
   readonly logger: Logger;
+  readonly clock: Clock;
 };
 
 type Connection = {
   readonly address: string;
   readonly isLoopback: boolean;
+  /** Programs on the gateway itself publish as fast as they like. */
+  readonly pace: PublishPace | undefined;
   /** Topic filters that were granted. */
   readonly subscriptions: Set<string>;
   client: BrokerClient | undefined;
@@ -113,9 +118,11 @@ export class MqttBroker {
 
   /** Serves the connection until it ends. */
   serve(stream: Duplex, address: string, request?: IncomingMessage): void {
+    const isLoopback = isLoopbackHost(address);
     const connection: Connection = {
       address,
-      isLoopback: isLoopbackHost(address),
+      isLoopback,
+      pace: isLoopback ? undefined : new PublishPace(this.#limits.publishesPerSecondMax),
       subscriptions: new Set(),
       client: undefined,
       username: undefined,
@@ -268,11 +275,23 @@ export class MqttBroker {
   readonly #authorizePublish = (client: Client | null, packet: PublishedPacket, done: Done): void => {
     const limit = judgeTopicName(packet.topic, this.#limits);
     if (limit !== undefined) return done(limitError(limit));
-    if (packet.qos === 2 && packet.messageId !== undefined && client !== null) {
-      return this.#publishQosTwo(client, packet, done);
-    }
-    this.#toSink(client === null ? (packet.clientId ?? "") : client.id, packet, done);
+    if (client === null) return this.#toSink(packet.clientId ?? "", packet, done);
+    const answer = this.#paced(client, done);
+    if (packet.qos === 2 && packet.messageId !== undefined) return this.#publishQosTwo(client, packet, answer);
+    this.#toSink(client.id, packet, answer);
   };
+
+  /** The answer, held back while the client is over its rate; an error is told at once. */
+  #paced(client: Client, done: Done): Done {
+    const connection = this.#connections.get(client.conn);
+    const delayMs = connection?.pace?.delayMs(this.#options.clock.monotonicMs()) ?? 0;
+    if (connection === undefined || delayMs === 0) return done;
+    this.#limitLog.reached("publishesPerSecondMax", { clientId: client.id, address: connection.address });
+    return (error) => {
+      if (error != null) return done(error);
+      setTimeout(done, delayMs);
+    };
+  }
 
   #publishQosTwo(client: Client, packet: PublishedPacket, done: Done): void {
     const messageId = packet.messageId!;
