@@ -3,6 +3,8 @@ import type { Clock } from "../../shared/clock.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { errorTable, StreamError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logger.ts";
+import type { Authorizer } from "../access/authorizer.ts";
+import type { Principal } from "../access/principal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Groups } from "../group/groups.ts";
 import { decodeRequest, encodeResponse } from "./compile.ts";
@@ -22,6 +24,7 @@ export type Services = {
   readonly options: KafkaOptions;
   readonly purgatory: Purgatory;
   readonly topicIds: TopicIds;
+  readonly authorizer: Authorizer;
 };
 
 /** The connection that a request came by. */
@@ -32,6 +35,8 @@ export type Peer = {
   readonly advertised: { readonly host: string; readonly port: number };
   /** The client has said what it is, with ApiVersions 3 or later; see plain-batches.ts. */
   isIdentified: boolean;
+  /** Whom SASL has shown this connection to speak for. */
+  principal: Principal;
   /** Aborts when the connection is closed: nobody waits for the answer any more. */
   readonly closed: AbortSignal;
 };

@@ -9,6 +9,9 @@ import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import { StreamError } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
 import type { Logger } from "../../shared/logger.ts";
+import { allowAll } from "../access/authorizer.ts";
+import type { Authorizer } from "../access/authorizer.ts";
+import { anonymous } from "../access/principal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Groups } from "../group/groups.ts";
 import { Connection } from "./connection.ts";
@@ -26,6 +29,8 @@ export type KafkaListenerParts = {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly options?: Partial<KafkaOptions>;
+  /** Who may do what; everybody everything when it is left out. */
+  readonly authorizer?: Authorizer;
 };
 
 export type KafkaStats = {
@@ -58,7 +63,7 @@ export class KafkaListener {
   #closedBytesIn = 0;
   #closedBytesOut = 0;
 
-  constructor({ engine, groups, clock, logger, options }: KafkaListenerParts) {
+  constructor({ engine, groups, clock, logger, options, authorizer = allowAll }: KafkaListenerParts) {
     this.#options = { ...kafkaDefaults, ...options };
     this.#services = {
       engine,
@@ -68,6 +73,7 @@ export class KafkaListener {
       options: this.#options,
       purgatory: new Purgatory(engine),
       topicIds: new TopicIds(engine),
+      authorizer,
     };
     this.#budget = new Budget(this.#options.requestBytesInFlightMax);
     this.#server = createServer((socket) => this.#accept(socket));
@@ -178,6 +184,7 @@ export class KafkaListener {
     return {
       clientHost: `/${address}`,
       isIdentified: false,
+      principal: anonymous,
       advertised: {
         host: advertisedHost ?? (socket.localAddress === undefined ? host : plainAddress(socket.localAddress)),
         port: advertisedPort ?? socket.localPort ?? port,

@@ -4,6 +4,8 @@ import type { Clock } from "../../shared/clock.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { invariant } from "../../shared/invariant.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import { allowAll } from "../../hub/access/authorizer.ts";
+import { anonymous } from "../../hub/access/principal.ts";
 import type { Groups } from "../../hub/group/groups.ts";
 import { decodeResponse, encodeRequest, isFlexible } from "../../hub/kafka/compile.ts";
 import { dispatch } from "../../hub/kafka/dispatch.ts";
@@ -37,11 +39,18 @@ export function kafkaServices(hub: TestHubOptions = {}): Omit<Services, "engine"
     options: { ...kafkaDefaults, ...hub.options },
     purgatory: hub.purgatory?.(engine) ?? new Purgatory(engine),
     topicIds: new TopicIds(engine),
+    authorizer: allowAll,
   };
 }
 
 export function testPeer(closed: AbortSignal = new AbortController().signal): Peer {
-  return { clientHost: "/127.0.0.1", isIdentified: false, advertised: { host: "hub.example", port: 9092 }, closed };
+  return {
+    clientHost: "/127.0.0.1",
+    isIdentified: false,
+    principal: anonymous,
+    advertised: { host: "hub.example", port: 9092 },
+    closed,
+  };
 }
 
 const CORRELATION_ID = 7;
