@@ -17,6 +17,8 @@ export type ChildOptions = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Of stdout. */
   readonly onLine?: (line: string) => void;
+  /** Keeps stdin open until `endInput`; otherwise it is empty. */
+  readonly hasInput?: boolean;
   /** Of stdout, instead of lines: for what comes too fast to be looked at. */
   readonly onData?: (chunk: Buffer) => void;
 };
@@ -58,7 +60,7 @@ export class TestChild {
   /** Whoever calls it ends it. @throws when there is no such command, and says so. */
   static async spawn(options: ChildOptions): Promise<TestChild> {
     const child = spawn(options.command, options.args, {
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: [options.hasInput === true ? "pipe" : "ignore", "pipe", "pipe"],
       env: { ...process.env, ...options.env },
     });
     await new Promise<void>((resolve, reject) => {
@@ -78,6 +80,10 @@ export class TestChild {
 
   get stderrTail(): string {
     return this.#stderrTail;
+  }
+
+  endInput(): void {
+    this.#child.stdin?.end();
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -68,3 +68,16 @@ export async function listTopics(t: After, address: string): Promise<readonly Li
   const { topics } = JSON.parse(lines.join("\n")) as { readonly topics: readonly ListedTopic[] };
   return topics;
 }
+
+/** The values of all records of partition 0, in order. @throws when kcat fails. */
+export async function readValues(
+  t: After,
+  { address, topic }: { readonly address: string; readonly topic: string },
+): Promise<readonly string[]> {
+  const values: string[] = [];
+  const args = ["-b", address, "-q", "-e", "-C", "-t", topic, "-p", "0", "-o", "beginning", "-u", "-f", "%s\\n"];
+  const child = await TestChild.start(t, { command: KCAT, args, onLine: (line) => values.push(line) });
+  const { code } = await child.exitWithin(EXIT_MS_MAX);
+  if (code !== 0) throw new Error(`kcat failed: ${child.describe()}`);
+  return values;
+}
