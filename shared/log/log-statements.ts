@@ -37,6 +37,7 @@ export function prepareStatements(database: Database) {
     deleteTopic: sql<[string]>("DELETE FROM topic WHERE name = ?"),
     createPartition: sql<[string, number]>("INSERT INTO partition (topic, partition) VALUES (?, ?)"),
     partitionCount: sql<[string], { count: number }>("SELECT count(*) AS count FROM partition WHERE topic = ?"),
+    partitionsOf: sql<[string], { id: number }>("SELECT id FROM partition WHERE topic = ?"),
     deletePartition: sql<[number]>("DELETE FROM partition WHERE id = ?"),
     start: sql<[Offset, number]>("UPDATE partition SET log_start_offset = ? WHERE id = ?"),
     count: sql<[Offset, number, number]>("UPDATE partition SET counted_end = ?, counted_bytes = ? WHERE id = ?"),

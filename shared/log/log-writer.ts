@@ -335,14 +335,17 @@ export class LogWriter {
     return places;
   }
 
+  /** By the transaction's own view: an earlier operation of this commit may have deleted it, or added partitions. */
   #deleteTopic(topic: string): void {
-    for (const place of this.#places.values()) {
-      if (place.topic !== topic) continue;
-      this.#statements.doom.run(place.id);
+    if (this.#statements.topic.get(topic) === undefined) {
+      throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${topic} does not exist`);
+    }
+    for (const { id } of this.#statements.partitionsOf.all(topic)) {
+      this.#statements.doom.run(id);
       this.#hasDoomed = true;
-      this.#statements.deletePartition.run(place.id);
-      this.#statements.deleteProducers.run(place.id);
-      this.#staged.set(place.id, undefined);
+      this.#statements.deletePartition.run(id);
+      this.#statements.deleteProducers.run(id);
+      this.#staged.set(id, undefined);
     }
     this.#statements.deleteTopic.run(topic);
   }

@@ -273,6 +273,25 @@ test("topics: deleting one frees its batches and a new one of the name begins at
   await log.close();
 });
 
+test("topics: what is asked for at once takes effect one after the other, as if it had come later", async (t) => {
+  const { log, directory } = await withTopic(t, 2);
+  const outcomes = await Promise.allSettled([
+    log.createPartitions("events", 4),
+    log.deleteTopic("events"),
+    log.deleteTopic("events"),
+    log.createTopic({ name: "events", partitionCount: 1 }),
+  ]);
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["fulfilled", "fulfilled", "rejected", "fulfilled"],
+  );
+  assert.equal(log.topics.get("events")?.partitions.length, 1);
+  await log.close();
+
+  const again = await openLog(t, directory);
+  assert.equal(again.topics.get("events")?.partitions.length, 1, "and so it is on disk");
+});
+
 test("topics: partitions can be added, not taken away", async (t) => {
   const { log } = await withTopic(t, 2);
   await assert.rejects(log.createPartitions("events", 2), { code: "INVALID_PARTITIONS" });
