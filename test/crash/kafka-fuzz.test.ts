@@ -3,7 +3,6 @@
  * MUTATIONS and SEED come from the environment.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
@@ -16,8 +15,8 @@ import { ClientDriver } from "../support/client-driver.ts";
 import { freePort } from "../support/free-port.ts";
 import { mutate } from "../support/mutations.ts";
 import { startHub } from "../support/programs.ts";
-import type { HubProgram } from "../support/programs.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
+import { rssBytes } from "../support/rss.ts";
 import { kafkaJs, openAdmin, recordCount } from "../support/topic-ends.ts";
 
 const MUTATIONS = Number(process.env["MUTATIONS"] ?? 12_000);
@@ -175,11 +174,6 @@ function* mutations(corpus: readonly Buffer[], count: number, random: ReturnType
   }
 }
 
-function rssBytes(hub: HubProgram): number {
-  const found = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${hub.process.pid}/status`, "utf8"));
-  return Number(found?.[1]) * 1024;
-}
-
 suite("fuzz", () => {
   test(`every cut of real requests and ${MUTATIONS} damaged ones, seed ${SEED}: others are served, memory stays flat`, async (t) => {
     t.diagnostic(`MUTATIONS=${MUTATIONS} SEED=${SEED}`);
@@ -203,9 +197,9 @@ suite("fuzz", () => {
     const attack = (bodies: Iterable<Buffer>): Promise<void> => Promise.race([attackWith(bodies, attackers), dead]);
     await attack(truncations(corpus));
     await attack(mutations(corpus, MUTATIONS / 2, random));
-    const rssBefore = rssBytes(hub);
+    const rssBefore = rssBytes(hub.process.pid);
     await attack(mutations(corpus, MUTATIONS / 2, random));
-    const growth = rssBytes(hub) - rssBefore;
+    const growth = rssBytes(hub.process.pid) - rssBefore;
     assert.equal(hub.process.pid, pid);
     await witness.stop();
 
