@@ -14,6 +14,8 @@ const expected: Readonly<Record<string, unknown>> = {
   createPartitions: null,
   produce: 10,
   listOffsets: { earliest: 0, latest: 10 },
+  listMaxTimestamp: 9,
+  describeProducers: 1,
   deleteRecords: 4,
   commitOffsets: null,
   listGroups: true,

@@ -13,6 +13,7 @@ import type { Feature } from "./feature.ts";
 import { groupFeature, hubDeathFeature, nextGenerationGroupFeature, staticMemberFeature } from "./groups.ts";
 import { idempotentFeature } from "./idempotent.ts";
 import { acksNoneFeature, consumeFeature, produceFeature } from "./produce-consume.ts";
+import { securityFeature } from "./security.ts";
 import { seekTimestampFeature } from "./seek-timestamp.ts";
 
 export const features: readonly Feature[] = [
@@ -26,6 +27,7 @@ export const features: readonly Feature[] = [
   nextGenerationGroupFeature,
   seekTimestampFeature,
   adminFeature,
+  securityFeature,
 ];
 
 /** Members that are killed are to be missed within seconds. */

@@ -5,11 +5,11 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { readResults } from "../test/support/client-results.ts";
-import type { ClientResults } from "../test/support/client-results.ts";
-import { page, table } from "./markdown.ts";
+import { readResults } from "../support/client-results.ts";
+import type { ClientResults } from "../support/client-results.ts";
+import { page, table } from "../../scripts/markdown.ts";
 
-const PAGE = path.join(path.dirname(import.meta.dirname), "docs", "kafka-compatibility.md");
+const PAGE = path.join(import.meta.dirname, "..", "..", "docs", "kafka-compatibility.md");
 
 /** The clients side by side are too wide to be read: one row a feature, one table a client. */
 function compatibilityPage(results: readonly ClientResults[]): string {
