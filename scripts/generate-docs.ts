@@ -4,6 +4,7 @@
  *   agent/config.ts, hub/config.ts          ▶  docs/configuration.md, docs/{agent,hub}.schema.json for editors
  *   shared/errors.ts                        ▶  docs/errors.md
  *   agent/admin/metrics.ts, hub/http/metrics.ts  ▶  docs/metrics.md
+ *   hub/kafka/schemas/, hub/kafka/dispatch.ts  ▶  docs/kafka-apis.md
  *
  * test/tidy.test.ts compares what is there with what would be written.
  */
@@ -13,6 +14,7 @@ import { agentMetrics } from "../agent/admin/metrics.ts";
 import { agentFlags, agentSchema } from "../agent/config.ts";
 import { hubFlags, hubSchema } from "../hub/config.ts";
 import { hubMetrics } from "../hub/http/metrics.ts";
+import { handlers } from "../hub/kafka/dispatch.ts";
 import { configRows, schemaNode } from "../shared/config/config-rows.ts";
 import type { ConfigRow, SchemaNode } from "../shared/config/config-rows.ts";
 import type { ConfigFlags } from "../shared/config/load-config.ts";
@@ -24,6 +26,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     ["configuration.md", configurationPage()],
     ["errors.md", errorsPage()],
     ["metrics.md", metricsPage()],
+    ["kafka-apis.md", kafkaApisPage()],
     ["agent.schema.json", editorSchema("agent", schemaNode(agentSchema))],
     ["hub.schema.json", editorSchema("hub", schemaNode(hubSchema))],
   ]);
@@ -130,6 +133,48 @@ function metricsPage(): string {
     table(titles, rows(agentMetrics)),
     "## Hub",
     table(titles, rows(hubMetrics)),
+  ]);
+}
+
+/** What Kafka has and the hub does not, with the reason. */
+const kafkaApisNotServed: readonly (readonly [names: string, reason: string])[] = [
+  [
+    "AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit, WriteTxnMarkers",
+    "[no transactions](adr/0009-no-kafka-transactions.md)",
+  ],
+  ["AlterPartitionReassignments, ElectLeaders, AlterReplicaLogDirs, UnregisterBroker", "one node, one directory"],
+  [
+    "DescribeClientQuotas, AlterClientQuotas",
+    "no quotas; the limits of the listener are in the [configuration](configuration.md)",
+  ],
+  [
+    "DescribeUserScramCredentials, AlterUserScramCredentials, delegation tokens",
+    "users are in the [configuration](configuration.md)",
+  ],
+  ["ListConfigResources, UpdateFeatures", "nothing to list, nothing to switch"],
+  ["GetTelemetrySubscriptions, PushTelemetry", "the hub takes no metrics of clients"],
+  ["share groups, streams groups (KIP-932, KIP-1071)", "consumer groups only"],
+  ["everything between brokers and controllers", "there are no others"],
+];
+
+function kafkaApisPage(): string {
+  const apis = Array.from(handlers.values(), ({ api }) => api).toSorted((a, b) => a.key - b.key);
+  const rows = apis.map(({ key, name, first, last, note }) => [
+    String(key),
+    name,
+    first === last ? String(first) : `${first} to ${last}`,
+    note,
+  ]);
+  return page([
+    "# Kafka APIs",
+    notice("hub/kafka/schemas/"),
+    [
+      "What the hub answers on its Kafka listener. Other versions and APIs close the connection, as Kafka does; clients learn",
+      "from ApiVersions what there is. Which permission each API needs is in [kafka-authorization.md](kafka-authorization.md).",
+    ].join("\n"),
+    table(["key", "API", "versions", "note"], rows),
+    "## Not served",
+    table(["API", "why"], kafkaApisNotServed),
   ]);
 }
 

@@ -1,37 +1,30 @@
 /**
- * The consumer groups at work: feeds what clients and timers do into the pure coordinator, and carries its effects out.
- *
- *   request | timer ──▶ the group's queue ──▶ transition ──▶ 1. persist  2. take the new state over  3. answer, timers
- *
- * A crash before 1 leaves the last stable generation, and nobody was told anything. A crash after 1 leaves a generation
- * whose members were not told: they hear ILLEGAL_GENERATION or UNKNOWN_MEMBER_ID and join again. When persisting fails,
- * the state stays as it was and the request is refused with COORDINATOR_NOT_AVAILABLE, on which clients try again.
+ * The consumer groups, as protocols ask for them: finds or creates the group, opens a waiting request, and hands the event
+ * over. What happens then is live-group.ts: persist, take over, answer, in this order.
  */
 import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../shared/clock.ts";
 import { toStreamError, type ErrorCode } from "../../shared/errors.ts";
 import type { Partition } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { checkCommit, checkGroupId, checkHeartbeat, checkOffsetDelete, isSimpleCommit } from "./checks.ts";
-import { transition } from "./coordinator.ts";
-import { DeadlineTimers, type RunningTimer, type Timers } from "./deadline-timers.ts";
-import { deadGroup, describeGroup, listGroup } from "./describe.ts";
-import { GroupQueue } from "./group-queue.ts";
-import { defaultGroupLimits, emptyGroup, restoreGroup, sessionMs } from "./group-state.ts";
+import { checkGroupId, isSimpleCommit } from "./checks.ts";
+import { defaultConsumerGroupLimits, JOIN_EPOCH, restoreConsumerGroup } from "./consumer/consumer-state.ts";
+import { failedHeartbeat, refusal, type Refusal } from "./consumer/members.ts";
+import { checkConsumerHeartbeat } from "./consumer/request-check.ts";
+import { TopicPatterns } from "./consumer/topic-patterns.ts";
+import { GroupTopics } from "./consumer/topics.ts";
+import type { RunningTimer, Timers } from "./deadline-timers.ts";
+import { deadGroup } from "./describe.ts";
+import { defaultGroupLimits, restoreGroup } from "./group-state.ts";
 import type {
-  GroupEffect,
-  GroupEvent,
-  GroupLimits,
-  GroupState,
-  GroupTimer,
-  Member,
-  Transition,
-} from "./group-state.ts";
-import type {
+  AnyGroupListing,
   CommitRequest,
   CommittedPosition,
+  ConsumerHeartbeatRequest,
+  ConsumerHeartbeatResult,
+  DescribedConsumerGroup,
   DescribedGroup,
-  GroupListing,
   Groups,
   HeartbeatRequest,
   JoinRequest,
@@ -42,24 +35,25 @@ import type {
   SyncResult,
 } from "./groups.ts";
 import { checkJoinRequest } from "./join.ts";
+import { classicNext, consumerNext, LiveGroup } from "./live-group.ts";
+import type { GroupRim, LiveGroupOptions } from "./live-group.ts";
 import { CommittedOffsets, type GroupEngine } from "./offsets.ts";
 import { failedJoin, failedSync } from "./parked-requests.ts";
-import { decodeSnapshot, encodeSnapshot } from "./snapshot.ts";
+import { decodeSnapshot } from "./snapshot.ts";
 import { WaitingRequests } from "./waiting-requests.ts";
 
-export type GroupCoordinatorOptions = GroupLimits & {
+export type GroupCoordinatorOptions = LiveGroupOptions & {
   /** Beyond it, new groups are refused with GROUP_MAX_SIZE_REACHED. Groups found on disk are always served. */
   readonly groupsMax: number;
   /** Requests that wait for one group's disk writes; beyond it they are refused with COORDINATOR_NOT_AVAILABLE. */
   readonly requestsWaitingMax: number;
   /** How often to look for groups without members and offsets, to forget them; Kafka's retention check, 10 minutes. */
   readonly idleGroupSweepMs: number;
-  /** When an expired session or rebalance could not be persisted. */
-  readonly persistRetryMs: number;
 };
 
 export const defaultGroupCoordinatorOptions: GroupCoordinatorOptions = {
   ...defaultGroupLimits,
+  ...defaultConsumerGroupLimits,
   groupsMax: 1000,
   requestsWaitingMax: 1000,
   idleGroupSweepMs: 600_000,
@@ -79,20 +73,12 @@ export type GroupCoordinatorParts = {
   readonly newId?: () => string;
 };
 
-type LiveGroup = {
-  readonly name: string;
-  state: GroupState;
-  readonly queue: GroupQueue;
-  readonly timers: DeadlineTimers;
-  /** What the sweep saw last: still the same object means that nothing has happened since. */
-  sweptState: GroupState | undefined;
-};
-
 export class GroupCoordinator implements Groups {
-  readonly #parts: GroupCoordinatorParts;
+  readonly #rim: GroupRim;
   readonly #options: GroupCoordinatorOptions;
   readonly #newId: () => string;
   readonly #offsets: CommittedOffsets;
+  readonly #patterns: TopicPatterns;
   readonly #groups = new Map<string, LiveGroup>();
   readonly #waiting = new WaitingRequests();
   #sweep: RunningTimer;
@@ -100,10 +86,13 @@ export class GroupCoordinator implements Groups {
   #onAllIdle: (() => void) | undefined;
 
   private constructor(parts: GroupCoordinatorParts, offsets: CommittedOffsets) {
-    this.#parts = parts;
+    const { engine, clock, newId = randomUUID } = parts;
     this.#options = { ...defaultGroupCoordinatorOptions, ...parts.options };
-    this.#newId = parts.newId ?? randomUUID;
+    this.#newId = newId;
     this.#offsets = offsets;
+    this.#patterns = new TopicPatterns({ monotonicMs: () => clock.monotonicMs(), pause: () => setImmediate() });
+    const topics = new GroupTopics(engine.topics, this.#patterns);
+    this.#rim = { ...parts, options: this.#options, offsets, waiting: this.#waiting, topics };
     this.#sweep = this.#startSweep();
   }
 
@@ -114,11 +103,33 @@ export class GroupCoordinator implements Groups {
   static async open(parts: GroupCoordinatorParts): Promise<GroupCoordinator> {
     const saved = await parts.engine.loadGroups();
     const offsets = await CommittedOffsets.open(parts);
-    const loaded = saved.map(({ group, snapshot }) => ({ group, restored: restore(group, snapshot, parts.logger) }));
     const coordinator = new GroupCoordinator(parts, offsets);
-    for (const { group, restored } of loaded) coordinator.#takeOver(coordinator.#add(group), restored);
+    try {
+      for (const { group, snapshot } of saved) coordinator.#restore(group, snapshot);
+    } catch (error) {
+      await coordinator.close();
+      throw error;
+    }
     for (const group of offsets.groups()) if (!coordinator.#groups.has(group)) coordinator.#add(group);
     return coordinator;
+  }
+
+  /** A damaged snapshot costs its members a rejoin, not the hub its start: the committed offsets are stored apart. */
+  #restore(name: string, snapshot: Uint8Array): void {
+    try {
+      const { type, group } = decodeSnapshot(snapshot);
+      const next =
+        type === "classic"
+          ? classicNext(restoreGroup(group))
+          : consumerNext(restoreConsumerGroup(group, this.#options));
+      this.#add(name).restore(next);
+    } catch (thrown) {
+      const error = toStreamError(thrown);
+      if (error.code !== "CORRUPT_RECORD") throw error;
+      this.#rim.logger.error({ group: name, error }, "a group's membership is damaged; its members have to join again");
+      const nobody = { generation: 0, protocolType: null, protocolName: null, leaderId: null, members: [] };
+      this.#add(name).restore(classicNext(restoreGroup(nobody)));
+    }
   }
 
   async join(request: JoinRequest): Promise<JoinResult> {
@@ -129,7 +140,7 @@ export class GroupCoordinator implements Groups {
     if (typeof group === "string") return failedJoin(group, request.memberId);
     const prefix = (request.instanceId ?? request.clientId).slice(0, MEMBER_ID_PREFIX_LENGTH_MAX);
     const { id, result } = this.#waiting.openJoin(request.memberId);
-    this.#submit(group, { type: "join", to: id, request, newMemberId: `${prefix}-${this.#newId()}` });
+    group.submit({ type: "join", to: id, request, newMemberId: `${prefix}-${this.#newId()}` });
     return result;
   }
 
@@ -137,7 +148,7 @@ export class GroupCoordinator implements Groups {
     const group = this.#find(request.group, "UNKNOWN_MEMBER_ID");
     if (typeof group === "string") return failedSync(group);
     const { id, result } = this.#waiting.openSync();
-    this.#submit(group, { type: "sync", to: id, request });
+    group.submit({ type: "sync", to: id, request });
     return result;
   }
 
@@ -145,9 +156,28 @@ export class GroupCoordinator implements Groups {
   heartbeat(request: HeartbeatRequest): ErrorCode | null {
     const group = this.#find(request.group, "UNKNOWN_MEMBER_ID", Infinity);
     if (typeof group === "string") return group;
-    const { error, alive } = checkHeartbeat(group.state, request);
-    if (alive !== null) this.#onSignOfLife(group, alive);
-    return error;
+    return group.heartbeat(request);
+  }
+
+  async consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResult> {
+    const fault = checkConsumerHeartbeat(request, this.#options) ?? this.#checkRegex(request);
+    if (fault !== undefined) return failedHeartbeat(fault);
+    const known = this.#groups.get(request.group);
+    const asked = known?.regexesToMatch(request) ?? (request.subscribedRegex ? [request.subscribedRegex] : []);
+    const matching = this.#rim.topics.match(asked);
+    const matched = matching instanceof Promise ? await matching : matching;
+    const isJoin = request.epoch === JOIN_EPOCH;
+    const group = isJoin ? this.#findOrCreate(request.group) : this.#find(request.group, "UNKNOWN_MEMBER_ID");
+    if (typeof group === "string") return failedHeartbeat(refusal(group, `group ${request.group}: ${group}`));
+    const { id, result } = this.#waiting.openHeartbeat();
+    group.consumerHeartbeat({ type: "consumer-heartbeat", to: id, request, newMemberId: this.#newId() }, matched);
+    return result;
+  }
+
+  #checkRegex({ subscribedRegex }: ConsumerHeartbeatRequest): Refusal | undefined {
+    if (subscribedRegex === null || subscribedRegex === "") return undefined;
+    const fault = this.#patterns.check(subscribedRegex);
+    return fault === undefined ? undefined : refusal("INVALID_REGULAR_EXPRESSION", `${subscribedRegex}: ${fault}`);
   }
 
   async leave(name: string, members: readonly MemberIdentity[]): Promise<LeaveResult> {
@@ -155,9 +185,19 @@ export class GroupCoordinator implements Groups {
     if (group === "UNKNOWN_MEMBER_ID")
       return { error: null, members: members.map((who) => ({ ...who, error: group })) };
     if (typeof group === "string") return { error: group, members: [] };
+    if (group.type === "consumer") return this.#removeStatic(group, members);
     const { id, result } = this.#waiting.openLeave();
-    this.#submit(group, { type: "leave", to: id, members });
+    group.submit({ type: "leave", to: id, members });
     return result;
+  }
+
+  /** Administrators name a static member by its instance id alone. Members of the newer protocol leave by heartbeat. */
+  async #removeStatic(group: LiveGroup, members: readonly MemberIdentity[]): Promise<LeaveResult> {
+    const instanceIds = members.map(({ memberId, instanceId }) => (memberId === "" ? (instanceId ?? "") : ""));
+    const { id, result } = this.#waiting.openRemoval(members.length);
+    group.submit({ type: "consumer-removal", to: id, instanceIds });
+    const errors = await result;
+    return { error: null, members: members.map((who, index) => ({ ...who, error: errors[index] ?? null })) };
   }
 
   /** GROUP_ID_NOT_FOUND for a member of an unknown group; before OffsetCommit v9 clients know it as ILLEGAL_GENERATION. */
@@ -166,10 +206,11 @@ export class GroupCoordinator implements Groups {
     const group = isSimple ? this.#findOrCreate(request.group) : this.#find(request.group, "GROUP_ID_NOT_FOUND");
     if (typeof group === "string") return request.offsets.map(() => group);
     return this.#inTurn(group, "shared", async () => {
-      const { error, alive } = checkCommit(group.state, request);
-      if (alive !== null) this.#onSignOfLife(group, alive);
-      if (error !== null) return request.offsets.map(() => error);
-      return this.#offsets.commit(group.name, request.offsets);
+      const faults = group.judgeCommit(request);
+      const accepted = request.offsets.filter((_, index) => faults[index] === null);
+      if (accepted.length === 0) return faults;
+      const results = (await this.#offsets.commit(group.name, accepted)).values();
+      return faults.map((fault) => fault ?? results.next().value ?? null);
     });
   }
 
@@ -177,13 +218,20 @@ export class GroupCoordinator implements Groups {
     return this.#offsets.of(group);
   }
 
-  list(): readonly GroupListing[] {
-    return [...this.#groups.values()].map(({ name, state }) => listGroup(name, state));
+  checkOffsetFetch(name: string, member: { readonly memberId: string | null; readonly memberEpoch: number }) {
+    return this.#groups.get(name)?.judgeOffsetFetch(member) ?? null;
+  }
+
+  list(): readonly AnyGroupListing[] {
+    return [...this.#groups.values()].map((group) => group.list());
   }
 
   describe(name: string): DescribedGroup {
-    const group = this.#groups.get(name);
-    return group === undefined ? deadGroup(name) : describeGroup(name, group.state);
+    return this.#groups.get(name)?.describe() ?? deadGroup(name);
+  }
+
+  describeConsumer(name: string): DescribedConsumerGroup | undefined {
+    return this.#groups.get(name)?.describeConsumer();
   }
 
   async delete(name: string): Promise<ErrorCode | null> {
@@ -196,7 +244,7 @@ export class GroupCoordinator implements Groups {
     const group = this.#find(name, "GROUP_ID_NOT_FOUND");
     if (typeof group === "string") return refuse(group);
     return this.#inTurn(group, "exclusive", async () => {
-      const verdict = checkOffsetDelete(group.state);
+      const verdict = group.judgeOffsetDelete();
       if (typeof verdict === "string") return refuse(verdict);
       const { inUse } = verdict;
       const partitions = at.map((each): ErrorCode | null => {
@@ -229,7 +277,7 @@ export class GroupCoordinator implements Groups {
     this.#onAllIdle = idle.resolve;
     this.#onIdle();
     await idle.promise;
-    for (const { timers } of this.#groups.values()) timers.cancelAll();
+    for (const group of this.#groups.values()) group.stopTimers();
     this.#waiting.refuseAll("COORDINATOR_NOT_AVAILABLE");
   }
 
@@ -246,7 +294,7 @@ export class GroupCoordinator implements Groups {
     const found = this.#find(name, "GROUP_ID_NOT_FOUND");
     if (found !== "GROUP_ID_NOT_FOUND") return found;
     if (this.#groups.size < this.#options.groupsMax) return this.#add(name);
-    const idle = [...this.#groups.values()].find((group) => this.#isForgettable(group));
+    const idle = [...this.#groups.values()].find((group) => group.isForgettable);
     if (idle === undefined) return "GROUP_MAX_SIZE_REACHED";
     // Its deletion reaches the disk in a moment; the client tries again.
     void this.#submitDelete(idle);
@@ -254,24 +302,20 @@ export class GroupCoordinator implements Groups {
   }
 
   #add(name: string): LiveGroup {
-    const group: LiveGroup = {
-      name,
-      state: emptyGroup,
-      queue: new GroupQueue(() => this.#onIdle(group)),
-      timers: new DeadlineTimers(this.#parts, (timer) => this.#onTimerDue(group, timer)),
-      sweptState: undefined,
-    };
+    const group = new LiveGroup(name, this.#rim, {
+      idle: (idle) => this.#onIdle(idle),
+      dead: () => {
+        this.#groups.delete(name);
+        this.#offsets.forgetGroup(name);
+      },
+    });
     this.#groups.set(name, group);
     return group;
   }
 
-  #submit(group: LiveGroup, event: GroupEvent): void {
-    group.queue.run("exclusive", () => this.#apply(group, event));
-  }
-
   #submitDelete(group: LiveGroup): Promise<ErrorCode | null> {
     const { id, result } = this.#waiting.openDelete();
-    this.#submit(group, { type: "delete", to: id });
+    group.submit({ type: "delete", to: id });
     return result;
   }
 
@@ -281,102 +325,22 @@ export class GroupCoordinator implements Groups {
     return promise;
   }
 
-  #apply(group: LiveGroup, event: GroupEvent): void | Promise<void> {
-    const next = transition(group.state, event, this.#options);
-    const persist = next.effects.findLast((effect) => effect.type === "persist");
-    const isOnDisk = group.state.saved !== null || this.#offsets.has(group.name);
-    if (persist === undefined || (persist.group === null && !isOnDisk)) return this.#takeOver(group, next);
-    return this.#persistAndTakeOver(group, event, { ...next, persist });
-  }
-
-  async #persistAndTakeOver(
-    group: LiveGroup,
-    event: GroupEvent,
-    next: Transition & { readonly persist: Extract<GroupEffect, { type: "persist" }> },
-  ): Promise<void> {
-    const snapshot = next.persist.group === null ? undefined : encodeSnapshot(next.persist.group);
-    try {
-      await this.#parts.engine.saveGroup(group.name, snapshot);
-    } catch (error) {
-      this.#parts.logger.warn({ group: group.name, event: event.type, error }, "persisting a group failed");
-      return this.#onPersistFailed(group, event);
-    }
-    this.#takeOver(group, next);
-  }
-
-  #onPersistFailed(group: LiveGroup, event: GroupEvent): void {
-    if (event.type !== "timer-expired") return this.#waiting.refuse(event.to, "COORDINATOR_NOT_AVAILABLE");
-    // A member may have been heard meanwhile; then its session runs already.
-    if (!group.timers.has(event.timer)) group.timers.start(event.timer, this.#options.persistRetryMs);
-  }
-
-  #takeOver(group: LiveGroup, { state, effects }: Transition): void {
-    const phaseBefore = group.state.phase;
-    group.state = state;
-    if (state.phase === "Dead") {
-      group.timers.cancelAll();
-      this.#groups.delete(group.name);
-      this.#offsets.forgetGroup(group.name);
-    }
-    for (const effect of effects) this.#carryOut(group, effect);
-    if (state.phase !== phaseBefore) {
-      const { generation, phase, members } = state;
-      this.#parts.logger.debug({ group: group.name, generation, phase, members: members.size }, "group changed");
-    }
-  }
-
-  #carryOut(group: LiveGroup, effect: GroupEffect): void {
-    if (effect.type === "start-timer") group.timers.start(effect.timer, effect.delayMs);
-    else if (effect.type === "cancel-timer") group.timers.cancel(effect.timer);
-    else if (effect.type !== "persist") this.#waiting.answer(effect);
-  }
-
-  #onTimerDue(group: LiveGroup, timer: GroupTimer): void {
-    group.queue.run("exclusive", () =>
-      group.timers.takeDue(timer) ? this.#apply(group, { type: "timer-expired", timer }) : undefined,
-    );
-  }
-
-  #onSignOfLife(group: LiveGroup, member: Member): void {
-    group.timers.start({ kind: "session", memberId: member.memberId }, sessionMs(member, this.#options));
-  }
-
   #onIdle(group?: LiveGroup): void {
     // Requests that were refused must not leave groups behind.
-    if (group !== undefined && this.#isForgettable(group) && group.state.saved === null) {
-      group.timers.cancelAll();
+    if (group?.isTrace === true) {
+      group.stopTimers();
       if (this.#groups.get(group.name) === group) this.#groups.delete(group.name);
     }
     if (this.#phase === "closing" && [...this.#groups.values()].every(({ queue }) => queue.isIdle)) this.#onAllIdle?.();
   }
 
-  /** Without members, pending ids and committed offsets there is nothing in a group to miss. */
-  #isForgettable(group: LiveGroup): boolean {
-    const isEmpty = group.state.phase === "Empty" && group.state.pendingMembers.size === 0;
-    return isEmpty && group.queue.isIdle && !this.#offsets.has(group.name);
-  }
-
   #startSweep(): RunningTimer {
-    return this.#parts.timers.start(this.#options.idleGroupSweepMs, () => {
+    return this.#rim.timers.start(this.#options.idleGroupSweepMs, () => {
       this.#sweep = this.#startSweep();
       for (const group of this.#groups.values()) {
-        const isUntouched = group.sweptState === group.state;
-        group.sweptState = group.state;
         // When the disk refuses, the next sweep tries again.
-        if (isUntouched && this.#isForgettable(group)) void this.#submitDelete(group);
+        if (group.sweep() && group.isForgettable) void this.#submitDelete(group);
       }
     });
-  }
-}
-
-/** A damaged snapshot costs its members a rejoin, not the hub its start: the committed offsets are stored apart. */
-function restore(group: string, snapshot: Uint8Array, logger: Logger): Transition {
-  try {
-    return restoreGroup(decodeSnapshot(snapshot));
-  } catch (thrown) {
-    const error = toStreamError(thrown);
-    if (error.code !== "CORRUPT_RECORD") throw error;
-    logger.error({ group, error }, "a group's membership is damaged; its members have to join again");
-    return restoreGroup({ generation: 0, protocolType: null, protocolName: null, leaderId: null, members: [] });
   }
 }

@@ -8,7 +8,9 @@
  *   0                  4 s                          10 s                                   14 s
  */
 import type { Clock } from "../../shared/clock.ts";
-import type { GroupTimer } from "./group-state.ts";
+
+/** What a timer is for; those of members carry the member's id. */
+type NamedTimer = { readonly kind: string; readonly memberId?: string };
 
 /** The system's timers, so that tests can turn time by hand. */
 export interface Timers {
@@ -34,26 +36,26 @@ const STALL_MS = 1_000;
 /** Kafka clients heartbeat every 3 s. */
 const STALL_GRACE_MS = 3_000;
 
-type Entry = {
-  readonly timer: GroupTimer;
+type Entry<Timer> = {
+  readonly timer: Timer;
   deadlineMs: number;
   /** Undefined once the timer is due. */
   running: { readonly timer: RunningTimer; readonly firesAtMs: number } | undefined;
 };
 
-export class DeadlineTimers {
+export class DeadlineTimers<Timer extends NamedTimer> {
   readonly #clock: Clock;
   readonly #timers: Timers;
-  readonly #onDue: (timer: GroupTimer) => void;
-  readonly #entries = new Map<string, Entry>();
+  readonly #onDue: (timer: Timer) => void;
+  readonly #entries = new Map<string, Entry<Timer>>();
 
-  constructor(rim: { clock: Clock; timers: Timers }, onDue: (timer: GroupTimer) => void) {
+  constructor(rim: { clock: Clock; timers: Timers }, onDue: (timer: Timer) => void) {
     this.#clock = rim.clock;
     this.#timers = rim.timers;
     this.#onDue = onDue;
   }
 
-  start(timer: GroupTimer, delayMs: number): void {
+  start(timer: Timer, delayMs: number): void {
     const key = keyOf(timer);
     const nowMs = this.#clock.monotonicMs();
     const deadlineMs = nowMs + delayMs;
@@ -63,18 +65,18 @@ export class DeadlineTimers {
       return;
     }
     entry?.running?.timer.cancel();
-    const fresh: Entry = { timer, deadlineMs, running: undefined };
+    const fresh: Entry<Timer> = { timer, deadlineMs, running: undefined };
     this.#entries.set(key, fresh);
     this.#arm(key, fresh, nowMs);
   }
 
-  cancel(timer: GroupTimer): void {
+  cancel(timer: Timer): void {
     const key = keyOf(timer);
     this.#entries.get(key)?.running?.timer.cancel();
     this.#entries.delete(key);
   }
 
-  has(timer: GroupTimer): boolean {
+  has(timer: Timer): boolean {
     return this.#entries.has(keyOf(timer));
   }
 
@@ -82,7 +84,7 @@ export class DeadlineTimers {
    * True, once, when the timer is due and was neither cancelled nor started again since `onDue` told so: between the two
    * the event may have waited for the disk, and the member may have been heard.
    */
-  takeDue(timer: GroupTimer): boolean {
+  takeDue(timer: Timer): boolean {
     const key = keyOf(timer);
     const entry = this.#entries.get(key);
     if (entry === undefined || entry.running !== undefined) return false;
@@ -94,12 +96,12 @@ export class DeadlineTimers {
     this.#entries.clear();
   }
 
-  #arm(key: string, entry: Entry, nowMs: number): void {
+  #arm(key: string, entry: Entry<Timer>, nowMs: number): void {
     const timer = this.#timers.start(Math.max(entry.deadlineMs - nowMs, 0), () => this.#onFired(key, entry));
     entry.running = { timer, firesAtMs: entry.deadlineMs };
   }
 
-  #onFired(key: string, entry: Entry): void {
+  #onFired(key: string, entry: Entry<Timer>): void {
     const nowMs = this.#clock.monotonicMs();
     const firesAtMs = entry.running?.firesAtMs ?? entry.deadlineMs;
     entry.running = undefined;
@@ -109,6 +111,6 @@ export class DeadlineTimers {
   }
 }
 
-function keyOf(timer: GroupTimer): string {
-  return timer.kind === "session" ? `session ${timer.memberId}` : timer.kind;
+function keyOf({ kind, memberId }: NamedTimer): string {
+  return memberId === undefined ? kind : `${kind} ${memberId}`;
 }

@@ -1,10 +1,14 @@
 /** A group as administrators see it (ListGroups, DescribeGroups, the dashboard). */
 import type { GroupState } from "./group-state.ts";
-import type { DescribedGroup, GroupListing } from "./groups.ts";
+import type { AnyGroupListing, DescribedGroup, GroupListing } from "./groups.ts";
 import { metadataFor, noBytes } from "./parked-requests.ts";
 
-export function listGroup(group: string, state: GroupState): GroupListing {
+function listGroup(group: string, state: GroupState): GroupListing {
   return { group, protocolType: state.protocolType ?? "", state: state.phase };
+}
+
+export function listClassicGroup(group: string, state: GroupState): AnyGroupListing {
+  return { ...listGroup(group, state), type: "classic", memberCount: state.members.size };
 }
 
 /** Between two generations there is no assignment to show. */

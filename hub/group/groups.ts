@@ -4,6 +4,7 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { Generation, Offset, Partition, Timestamp } from "../../shared/ids.ts";
+import type { PartitionSet, TopicId } from "./consumer/partitions.ts";
 
 export type GroupProtocol = { readonly name: string; readonly metadata: Buffer };
 
@@ -84,6 +85,8 @@ export type CommitRequest = {
   readonly generation: Generation;
   readonly memberId: string;
   readonly instanceId: string | null;
+  /** OffsetCommit v9 and later: the client takes `generation` for a member epoch if its group is of that kind. */
+  readonly knowsMemberEpochs: boolean;
   readonly offsets: readonly OffsetToCommit[];
 };
 
@@ -94,8 +97,78 @@ export type CommittedPosition = {
   readonly committedAt: Timestamp;
 };
 
+/** Kinds of groups, under Kafka's names: of JoinGroup and SyncGroup, and of ConsumerGroupHeartbeat (KIP-848). */
+export type GroupType = "classic" | "consumer";
+
 export const groupStates = ["PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead"] as const;
 export type GroupStateName = (typeof groupStates)[number];
+
+export const consumerGroupStates = ["Assigning", "Reconciling", "Stable", "Empty", "Dead"] as const;
+export type ConsumerGroupStateName = (typeof consumerGroupStates)[number];
+
+export type AnyGroupListing = {
+  readonly group: string;
+  readonly type: GroupType;
+  readonly protocolType: string;
+  readonly state: GroupStateName | ConsumerGroupStateName;
+  readonly memberCount: number;
+};
+
+/** ConsumerGroupHeartbeat: joins, stays, leaves. Null: as said before. */
+export type ConsumerHeartbeatRequest = {
+  readonly group: string;
+  /** Empty in the first request of a client of version 0: it is given an id. */
+  readonly memberId: string;
+  /** 0 joins, -1 leaves, -2 leaves as a static member that will be back. */
+  readonly epoch: number;
+  readonly instanceId: string | null;
+  readonly rackId: string | null;
+  readonly clientId: string;
+  /** As Kafka shows it: "/127.0.0.1". */
+  readonly clientHost: string;
+  /** -1: as said before. */
+  readonly rebalanceTimeoutMs: number;
+  readonly subscribedNames: readonly string[] | null;
+  /** RE2; empty for none. */
+  readonly subscribedRegex: string | null;
+  readonly assignor: string | null;
+  /** What the member reads now. */
+  readonly owned: PartitionSet | null;
+  /** Whether the member may know of a topic that its expression matches. */
+  mayDescribe(topic: string): boolean;
+};
+
+export type AssignedTopic = { readonly topicId: TopicId; readonly partitions: readonly Partition[] };
+
+export type ConsumerHeartbeatResult = {
+  readonly error: ErrorCode | null;
+  readonly message: string | null;
+  readonly memberId: string | null;
+  readonly epoch: number;
+  readonly heartbeatIntervalMs: number;
+  /** All that the member may read; null when that is what it was. */
+  readonly assignment: readonly AssignedTopic[] | null;
+};
+
+export type DescribedConsumerMember = MemberIdentity & {
+  readonly rackId: string | null;
+  readonly epoch: number;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly subscribedNames: readonly string[];
+  readonly subscribedRegex: string | null;
+  readonly assignment: readonly AssignedTopic[];
+  readonly target: readonly AssignedTopic[];
+};
+
+export type DescribedConsumerGroup = {
+  readonly group: string;
+  readonly state: ConsumerGroupStateName;
+  readonly epoch: number;
+  readonly assignmentEpoch: number;
+  readonly assignor: string;
+  readonly members: readonly DescribedConsumerMember[];
+};
 
 export type GroupListing = {
   readonly group: string;
@@ -128,9 +201,18 @@ export interface Groups {
   commit(request: CommitRequest): Promise<readonly (ErrorCode | null)[]>;
   /** Every committed offset of the group by topic and partition; an unknown group has none. */
   committed(group: string): ReadonlyMap<string, ReadonlyMap<Partition, CommittedPosition>>;
-  list(): readonly GroupListing[];
-  /** An unknown group is described as Dead and without members. */
+  /** Parks only where the answer has to reach the disk first. */
+  consumerHeartbeat(request: ConsumerHeartbeatRequest): Promise<ConsumerHeartbeatResult>;
+  /** Whether a member may see the group's offsets now; a null member id is somebody outside the group. */
+  checkOffsetFetch(
+    group: string,
+    member: { readonly memberId: string | null; readonly memberEpoch: number },
+  ): ErrorCode | null;
+  list(): readonly AnyGroupListing[];
+  /** A group that is unknown, or not a classic one, is described as Dead and without members. */
   describe(group: string): DescribedGroup;
+  /** Undefined when there is no such group of the newer protocol. */
+  describeConsumer(group: string): DescribedConsumerGroup | undefined;
   delete(group: string): Promise<ErrorCode | null>;
   deleteOffsets(
     group: string,

@@ -1,15 +1,22 @@
 /**
- * A group's membership as bytes, for Engine.saveGroup: JSON, so that it can be looked at with any SQLite shell, with the
+ * A classic group's membership as bytes, for Engine.saveGroup: JSON, so that it can be looked at with any SQLite shell, with the
  * members' opaque bytes in base64.
  *
  *   {"version":1,"generation":7,"protocolType":"consumer","protocolName":"range","leaderId":"m-1","members":[
  *     {"memberId":"m-1","instanceId":null,"clientId":"m","clientHost":"/10.0.0.7","sessionTimeoutMs":45000,
  *      "rebalanceTimeoutMs":300000,"protocols":[{"name":"range","metadata":"AAEAAAAB..."}],"assignment":"AAEAAAAB..."}]}
  *
- * A change that older programs would misread takes the next version; fields that they may ignore do not.
+ * A change that older programs would misread takes the next version; fields that they may ignore do not. Version 2 is a
+ * group of the newer protocol (consumer/consumer-snapshot.ts); version 1 goes on to be written for classic ones.
  */
 import { z } from "zod";
 import { StreamError } from "../../shared/errors.ts";
+import {
+  CONSUMER_SNAPSHOT_VERSION,
+  consumerSnapshotSchema,
+  toSavedConsumerGroup,
+} from "./consumer/consumer-snapshot.ts";
+import type { SavedConsumerGroup } from "./consumer/consumer-state.ts";
 import type { SavedGroup } from "./group-state.ts";
 
 const SNAPSHOT_VERSION = 1;
@@ -38,6 +45,18 @@ const snapshotSchema = z.object({
 
 const anyVersionSchema = z.object({ version: z.int() });
 
+const anySnapshotSchema = z.union([
+  snapshotSchema.transform(({ version: _version, ...group }) => ({ type: "classic" as const, group })),
+  consumerSnapshotSchema.transform((snapshot) => ({
+    type: "consumer" as const,
+    group: toSavedConsumerGroup(snapshot),
+  })),
+]);
+
+export type DecodedSnapshot =
+  | { readonly type: "classic"; readonly group: SavedGroup }
+  | { readonly type: "consumer"; readonly group: SavedConsumerGroup };
+
 export function encodeSnapshot(group: SavedGroup): Uint8Array {
   const { generation, protocolType, protocolName, leaderId } = group;
   const members = group.members.map((member) => ({
@@ -53,17 +72,17 @@ export function encodeSnapshot(group: SavedGroup): Uint8Array {
 /**
  * @throws StreamError LOG_VERSION when a newer program wrote it, CORRUPT_RECORD when it is not a snapshot.
  */
-export function decodeSnapshot(bytes: Uint8Array): SavedGroup {
+export function decodeSnapshot(bytes: Uint8Array): DecodedSnapshot {
   const json = parseJson(bytes);
   const { data: head } = anyVersionSchema.safeParse(json);
-  if (head !== undefined && head.version > SNAPSHOT_VERSION) {
-    throw new StreamError("LOG_VERSION", `group snapshot of version ${head.version}, known is ${SNAPSHOT_VERSION}`);
+  if (head !== undefined && head.version > CONSUMER_SNAPSHOT_VERSION) {
+    throw new StreamError(
+      "LOG_VERSION",
+      `group snapshot of version ${head.version}, known are up to ${CONSUMER_SNAPSHOT_VERSION}`,
+    );
   }
-  const parsed = snapshotSchema.safeParse(json);
-  if (parsed.success) {
-    const { version: _version, ...group } = parsed.data;
-    return group;
-  }
+  const parsed = anySnapshotSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
   throw new StreamError("CORRUPT_RECORD", "the bytes are no group snapshot", { cause: parsed.error });
 }
 

@@ -4,11 +4,14 @@
  */
 import type { ErrorCode } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
+import type { ConsumerAnswer } from "./consumer/consumer-state.ts";
+import { failedHeartbeat, refusal } from "./consumer/members.ts";
 import type { AnswerEffect, RequestId } from "./group-state.ts";
-import type { JoinResult, LeaveResult, SyncResult } from "./groups.ts";
+import type { ConsumerHeartbeatResult, JoinResult, LeaveResult, SyncResult } from "./groups.ts";
 import { failedJoin, failedSync } from "./parked-requests.ts";
 
-type Waiting = { readonly answer: (effect: AnswerEffect) => void; readonly refuse: (error: ErrorCode) => void };
+type AnyAnswer = AnswerEffect | ConsumerAnswer;
+type Waiting = { readonly answer: (effect: AnyAnswer) => void; readonly refuse: (error: ErrorCode) => void };
 type Opened<Result> = { readonly id: RequestId; readonly result: Promise<Result> };
 
 export class WaitingRequests {
@@ -35,7 +38,15 @@ export class WaitingRequests {
     return this.#open("answer-delete", (error) => error);
   }
 
-  answer(effect: AnswerEffect): void {
+  openHeartbeat(): Opened<ConsumerHeartbeatResult> {
+    return this.#open("answer-heartbeat", (error) => failedHeartbeat(refusal(error, "the coordinator is not ready")));
+  }
+
+  openRemoval(count: number): Opened<readonly (ErrorCode | null)[]> {
+    return this.#open("answer-removal", (error) => Array.from({ length: count }, () => error));
+  }
+
+  answer(effect: AnyAnswer): void {
     this.#take(effect.to).answer(effect);
   }
 
@@ -47,9 +58,9 @@ export class WaitingRequests {
     for (const id of this.#waiting.keys()) this.refuse(id, error);
   }
 
-  #open<Type extends AnswerEffect["type"], Result extends Extract<AnswerEffect, { type: Type }>["result"]>(
+  #open<Type extends AnyAnswer["type"], Result extends Extract<AnyAnswer, { type: Type }>["result"]>(
     type: Type,
-    refusal: (error: ErrorCode) => Result,
+    refused: (error: ErrorCode) => Result,
   ): Opened<Result> {
     const { promise, resolve } = Promise.withResolvers<Result>();
     const id = ++this.#lastId;
@@ -59,7 +70,7 @@ export class WaitingRequests {
         // The invariant ties the effect's type to the result's, which the compiler cannot follow through the map.
         resolve(effect.result as Result);
       },
-      refuse: (error) => resolve(refusal(error)),
+      refuse: (error) => resolve(refused(error)),
     });
     return { id, result: promise };
   }

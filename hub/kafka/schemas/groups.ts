@@ -1,5 +1,5 @@
-/** APIs of consumer groups (the classic protocol) and their committed offsets. */
-import { api, array, boolean, bytes, int16, int32, int64, string, structs } from "../schema.ts";
+/** APIs of consumer groups, of both protocols, and their committed offsets. */
+import { api, array, boolean, bytes, int16, int32, int64, int8, string, struct, structs, uuid } from "../schema.ts";
 import { OPERATIONS_NOT_REQUESTED } from "./cluster.ts";
 
 export const joinGroupApi = api({
@@ -87,6 +87,74 @@ export const leaveGroupApi = api({
     throttleTimeMs: int32.from(1).or(0),
     errorCode: int16,
     members: structs({ memberId: string, groupInstanceId: string.nullable(), errorCode: int16 }).from(3),
+  },
+});
+
+const heldPartitions = structs({ topicId: uuid, partitions: array(int32) });
+
+export const consumerGroupHeartbeatApi = api({
+  key: 68,
+  name: "ConsumerGroupHeartbeat",
+  versions: [0, 1],
+  flexibleFrom: 0,
+  request: {
+    groupId: string,
+    memberId: string,
+    memberEpoch: int32,
+    instanceId: string.nullable().or(null),
+    rackId: string.nullable().or(null),
+    rebalanceTimeoutMs: int32.or(-1),
+    subscribedTopicNames: array(string).nullable().or(null),
+    subscribedTopicRegex: string.nullable().from(1).or(null),
+    serverAssignor: string.nullable().or(null),
+    topicPartitions: heldPartitions.nullable().or(null),
+  },
+  response: {
+    throttleTimeMs: int32.or(0),
+    errorCode: int16,
+    errorMessage: string.nullable(),
+    memberId: string.nullable(),
+    memberEpoch: int32,
+    heartbeatIntervalMs: int32,
+    assignment: struct({ topicPartitions: heldPartitions }).nullable(),
+  },
+});
+
+const namedPartitions = struct({
+  topicPartitions: structs({ topicId: uuid, topicName: string, partitions: array(int32) }),
+});
+
+export const consumerGroupDescribeApi = api({
+  key: 69,
+  name: "ConsumerGroupDescribe",
+  versions: [0, 1],
+  flexibleFrom: 0,
+  request: { groupIds: array(string), includeAuthorizedOperations: boolean.or(false) },
+  response: {
+    throttleTimeMs: int32.or(0),
+    groups: structs({
+      errorCode: int16,
+      errorMessage: string.nullable(),
+      groupId: string,
+      groupState: string,
+      groupEpoch: int32,
+      assignmentEpoch: int32,
+      assignorName: string,
+      members: structs({
+        memberId: string,
+        instanceId: string.nullable(),
+        rackId: string.nullable(),
+        memberEpoch: int32,
+        clientId: string,
+        clientHost: string,
+        subscribedTopicNames: array(string),
+        subscribedTopicRegex: string.nullable(),
+        assignment: namedPartitions,
+        targetAssignment: namedPartitions,
+        memberType: int8.from(1),
+      }),
+      authorizedOperations: int32.or(OPERATIONS_NOT_REQUESTED),
+    }),
   },
 });
 

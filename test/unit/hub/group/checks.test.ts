@@ -89,7 +89,9 @@ const commits: readonly Row[] = [
   ["an instance that another id holds", anyPhase("FENCED_INSTANCE_ID")],
   ["a simple consumer", { ...anyPhase("UNKNOWN_MEMBER_ID"), Empty: "ok" }],
 ];
-check("commit", commits, (play, asker) => checkCommit(play.state, { group: "g", offsets: [], ...asker }));
+check("commit", commits, (play, asker) =>
+  checkCommit(play.state, { group: "g", offsets: [], knowsMemberEpochs: true, ...asker }),
+);
 
 suite("signs of life", () => {
   test("a heartbeat keeps the member alive, also while it is told to rejoin", () => {
@@ -101,7 +103,12 @@ suite("signs of life", () => {
 
   test("a commit keeps the member alive where it is accepted", () => {
     for (const phase of ["Preparing", "Stable"] as const) {
-      const { alive } = checkCommit(groups[phase]().state, { group: "g", offsets: [], ...askers["a member"] });
+      const { alive } = checkCommit(groups[phase]().state, {
+        group: "g",
+        offsets: [],
+        knowsMemberEpochs: true,
+        ...askers["a member"],
+      });
       assert.equal(alive?.memberId, "b");
     }
   });

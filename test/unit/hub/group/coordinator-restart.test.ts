@@ -67,7 +67,9 @@ test("restart: offsets of simple consumers make an empty group", async (t) => {
   await before.groups.commit(commitRequest({}, 7));
   const hub = await before.restart(t);
   assert.deepEqual([hub.state, hub.committed], ["Empty", 7]);
-  assert.deepEqual(hub.groups.list(), [{ group: "g", protocolType: "", state: "Empty" }]);
+  assert.deepEqual(hub.groups.list(), [
+    { group: "g", type: "classic", protocolType: "", state: "Empty", memberCount: 0 },
+  ]);
 });
 
 test("restart: a damaged snapshot costs its members a rejoin; the offsets are there", async (t) => {
@@ -82,6 +84,6 @@ test("restart: a damaged snapshot costs its members a rejoin; the offsets are th
 
 test("restart: a snapshot of a newer version stops the start", async (t) => {
   const before = await Hub.open(t);
-  before.engine.disk.groups.set("g", Buffer.from('{"version":2}'));
+  before.engine.disk.groups.set("g", Buffer.from('{"version":3}'));
   await assert.rejects(before.restart(t), { code: "LOG_VERSION" });
 });

@@ -14,7 +14,9 @@ test("members join, sync, heartbeat, commit and leave", async (t) => {
   assert.equal(hub.committed, 7);
   await hub.groups.leave("g", [who(a), who(b)]);
   assert.equal(hub.state, "Empty");
-  assert.deepEqual(hub.groups.list(), [{ group: "g", protocolType: "consumer", state: "Empty" }]);
+  assert.deepEqual(hub.groups.list(), [
+    { group: "g", type: "classic", protocolType: "consumer", state: "Empty", memberCount: 0 },
+  ]);
 });
 
 test("a member that is no longer heard is expelled after its session timeout; one that is heard stays", async (t) => {

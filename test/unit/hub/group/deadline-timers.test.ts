@@ -6,10 +6,10 @@ import { VirtualTimers } from "../../../support/virtual-timers.ts";
 
 const session: GroupTimer = { kind: "session", memberId: "a" };
 
-function open(): { time: VirtualTimers; timers: DeadlineTimers; due: string[] } {
+function open(): { time: VirtualTimers; timers: DeadlineTimers<GroupTimer>; due: string[] } {
   const time = new VirtualTimers();
   const due: string[] = [];
-  const timers = new DeadlineTimers({ clock: time, timers: time }, (timer) => {
+  const timers = new DeadlineTimers<GroupTimer>({ clock: time, timers: time }, (timer) => {
     due.push(`${timer.kind} at ${time.monotonicMs()}`);
   });
   return { time, timers, due };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { deadGroup, describeGroup, listGroup } from "../../../../hub/group/describe.ts";
+import { deadGroup, describeGroup, listClassicGroup } from "../../../../hub/group/describe.ts";
 import { completingGroup, GroupPlay, stableGroup } from "./group-play.ts";
 
 test("a stable group shows its protocol, and each member's metadata and assignment", () => {
@@ -30,7 +30,13 @@ test("between two generations neither is shown", () => {
 });
 
 test("a group that only simple consumers use has no protocol type", () => {
-  assert.deepEqual(listGroup("g", new GroupPlay().state), { group: "g", protocolType: "", state: "Empty" });
+  assert.deepEqual(listClassicGroup("g", new GroupPlay().state), {
+    group: "g",
+    type: "classic",
+    protocolType: "",
+    state: "Empty",
+    memberCount: 0,
+  });
 });
 
 test("an unknown group is dead", () => {

@@ -45,6 +45,19 @@ test("deletion of offsets of an empty group; unknown topics are told", async (t)
   assert.equal(hub.committed, undefined);
 });
 
+test("a group whose last offset was deleted can still be deleted itself, and goes with a later sweep by itself", async (t) => {
+  const hub = await Hub.open(t);
+  await hub.groups.commit(commitRequest({}, 7));
+  await hub.groups.deleteOffsets("g", positions);
+  assert.equal(hub.state, "Empty");
+  assert.equal(await hub.groups.delete("g"), null);
+
+  await hub.groups.commit(commitRequest({}, 7));
+  await hub.groups.deleteOffsets("g", positions);
+  await hub.time.advance(1_200_000);
+  assert.equal(hub.state, "Dead");
+});
+
 test("deletion of offsets of a topic that members read is refused, of another one not", async (t) => {
   const hub = await Hub.open(t);
   void hub.join({ protocols: [{ name: "range", metadata: subscription }] });

@@ -21,6 +21,7 @@ export class FakeGroupEngine implements GroupEngine {
   /** A hub that crashed cannot be closed either: its last writes are never answered. */
   isCrashed = false;
   #held: (() => void)[] | undefined;
+  #topicCount = 0;
 
   constructor(disk = new GroupDisk()) {
     this.disk = disk;
@@ -28,7 +29,9 @@ export class FakeGroupEngine implements GroupEngine {
   }
 
   addTopic(name: string, partitionCount = 4): void {
-    this.topics.set(name, { name, id: Buffer.alloc(16), partitionCount, config: {} });
+    const id = Buffer.alloc(16);
+    id.writeUInt32BE(++this.#topicCount);
+    this.topics.set(name, { name, id, partitionCount, config: {} });
   }
 
   /** Writes wait from now on. @returns what lets those that wait go on, newest first if so wished, and holds no more. */

@@ -79,7 +79,7 @@ export function syncRequest(memberId: string, generation: number, assign: Record
 
 export function commitRequest(fields: Partial<CommitRequest>, offset: number): CommitRequest {
   const offsets = [{ topic: "readings", partition: 0, offset, leaderEpoch: -1, metadata: null }];
-  return { group: "g", generation: -1, memberId: "", instanceId: null, offsets, ...fields };
+  return { group: "g", generation: -1, memberId: "", instanceId: null, knowsMemberEpochs: true, offsets, ...fields };
 }
 
 /** What a promise has come to so far. */

@@ -124,7 +124,7 @@ export class SimulatedConsumer {
       leaderEpoch: 0,
       metadata: null,
     }));
-    const request: CommitRequest = { group: "g", ...this.#identity, offsets };
+    const request: CommitRequest = { group: "g", ...this.#identity, knowsMemberEpochs: true, offsets };
     const commit = this.#witness
       .groups()
       .commit(request)
