@@ -11,7 +11,10 @@ export function listClassicGroup(group: string, state: GroupState): AnyGroupList
   return { ...listGroup(group, state), type: "classic", memberCount: state.members.size };
 }
 
-/** Between two generations there is no assignment to show. */
+/**
+ * Between two generations no protocol is chosen, and each member is shown with what it was given last, as Kafka does: an
+ * administrator who looks during a rebalance sees who holds what.
+ */
 export function describeGroup(group: string, state: GroupState): DescribedGroup {
   const isStable = state.phase === "Stable";
   const members = [...state.members.values()].map((member) => ({
@@ -20,7 +23,7 @@ export function describeGroup(group: string, state: GroupState): DescribedGroup 
     clientId: member.clientId,
     clientHost: member.clientHost,
     metadata: isStable ? metadataFor(member, state.protocolName) : noBytes,
-    assignment: isStable ? member.assignment : noBytes,
+    assignment: member.assignment,
   }));
   return { ...listGroup(group, state), protocolName: isStable ? (state.protocolName ?? "") : "", members };
 }

@@ -82,8 +82,9 @@ export class TestChild {
     return this.#stderrTail;
   }
 
-  endInput(): void {
-    this.#child.stdin?.end();
+  /** `last` is what it reads before the end. */
+  endInput(last = ""): void {
+    this.#child.stdin?.end(last);
   }
 
   signal(signal: NodeJS.Signals): void {

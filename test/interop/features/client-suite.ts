@@ -31,7 +31,14 @@ export const features: readonly Feature[] = [
 ];
 
 /** Members that are killed are to be missed within seconds. */
-const HUB_CONFIG = { groups: { sessionTimeoutMinMs: 500, initialRebalanceDelayMs: 200 } };
+const HUB_CONFIG = {
+  groups: {
+    sessionTimeoutMinMs: 500,
+    initialRebalanceDelayMs: 200,
+    consumerSessionTimeoutMs: 6000,
+    consumerHeartbeatIntervalMs: 1000,
+  },
+};
 
 export function clientSuite(
   name: string,

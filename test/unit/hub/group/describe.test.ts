@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deadGroup, describeGroup, listClassicGroup } from "../../../../hub/group/describe.ts";
-import { completingGroup, GroupPlay, stableGroup } from "./group-play.ts";
+import { GroupPlay, stableGroup } from "./group-play.ts";
 
 test("a stable group shows its protocol, and each member's metadata and assignment", () => {
   const { state } = stableGroup(["a"], { fields: { a: { instanceId: "one", clientHost: "/10.0.0.7" } } });
@@ -23,10 +23,16 @@ test("a stable group shows its protocol, and each member's metadata and assignme
   });
 });
 
-test("between two generations neither is shown", () => {
-  const described = describeGroup("g", completingGroup(["a"]).state);
+test("between two generations the protocol is open, and each member has what it was given last", () => {
+  const play = stableGroup(["a"]);
+  const before = describeGroup("g", play.state).members[0]?.assignment;
+  play.join("b");
+  const described = describeGroup("g", play.state);
   const [member] = described.members;
-  assert.deepEqual([described.protocolName, member?.metadata.byteLength, member?.assignment.byteLength], ["", 0, 0]);
+  assert.equal(described.state, "PreparingRebalance");
+  assert.deepEqual([described.protocolName, member?.metadata.byteLength], ["", 0]);
+  assert.ok((before?.byteLength ?? 0) > 0);
+  assert.deepEqual(member?.assignment, before);
 });
 
 test("a group that only simple consumers use has no protocol type", () => {
