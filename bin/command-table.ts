@@ -56,6 +56,12 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import("./commands/consume.ts")).defineConsume,
   },
   {
+    name: "users",
+    group: "Work with a hub:",
+    summary: "make entries for the hub's users out of passwords",
+    load: async () => (await import("./commands/users.ts")).defineUsers,
+  },
+  {
     name: "check",
     group: "Look inside:",
     summary: "validate a configuration, show every value and its origin",

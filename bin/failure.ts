@@ -22,6 +22,7 @@ export const exitCodes = {
 const exitCodeOf: Partial<Record<ErrorCode, number>> = {
   CONFIG_INVALID: exitCodes.configuration,
   LISTENER_NOT_PROTECTED: exitCodes.configuration,
+  CERTIFICATE_INVALID: exitCodes.configuration,
   PORT_IN_USE: exitCodes.unavailable,
   LOG_LOCKED: exitCodes.unavailable,
   HUB_UNREACHABLE: exitCodes.unavailable,

@@ -11,6 +11,7 @@ import {
   MINUTE_MS,
   SECOND_MS,
   checkProtection,
+  fileName,
   flag,
   limitOrNone,
   listenAddress,
@@ -24,6 +25,7 @@ import {
 import { loadConfig } from "../shared/config/load-config.ts";
 import type { ConfigFlags, ConfigSources, LoadedConfig } from "../shared/config/load-config.ts";
 import { UPLINK_MESSAGE_BYTES_MAX } from "../shared/uplink/frames.ts";
+import { usersSection } from "./access/users-config.ts";
 import { defaultGroupCoordinatorOptions } from "./group/coordinator-runner.ts";
 import { kafkaDefaults } from "./kafka/options.ts";
 import { defaultUplinkServerOptions as uplinkDefaults } from "./uplink/server.ts";
@@ -45,59 +47,73 @@ const http = z
     checkProtection(context, { key: "listen", address: listen, insecure, missing: HTTP_PROTECTION });
   });
 
-const KAFKA_PROTECTION = "set kafka.insecure: true if the network is trusted, or listen on 127.0.0.1";
-
-const kafka = z
+const tls = z
   .strictObject({
-    listen: listenAddress("127.0.0.1:9092", "Where Kafka clients connect."),
-    advertised: optionalAddress(
-      "What Kafka clients are told to connect to, where that differs from the address they came to (NAT, containers).",
-    ),
-    insecure: flag(false, INSECURE_DESCRIPTION),
-    acceptAnyReplicationFactor: flag(
-      kafkaDefaults.acceptAnyReplicationFactor,
-      "Accept any replication factor for a new topic and report 1: for tools that insist on 3.",
-    ),
-    connectionsMax: wholeNumber(
-      { min: 1, default: kafkaDefaults.connectionsMax },
-      "Connections open at a time; a further one is closed at once.",
-    ),
-    connectionsPerAddressMax: wholeNumber(
-      { min: 1, default: kafkaDefaults.connectionsPerAddressMax },
-      "Connections open at a time from one address other than loopback.",
-    ),
-    connectionIdleMs: wholeNumber(
-      { min: SECOND_MS, default: kafkaDefaults.connectionIdleMs },
-      "A connection silent in both directions for so long is closed.",
-    ),
-    requestBytesMax: wholeNumber(
-      { min: KIB, default: kafkaDefaults.requestBytesMax },
-      "Largest request; a larger one closes its connection before it is read.",
-    ),
-    requestsInFlightMax: wholeNumber(
-      { min: 1, default: kafkaDefaults.requestsInFlightMax },
-      "Requests of one connection that are not answered; then it is not read on.",
-    ),
-    requestBytesInFlightMax: wholeNumber(
-      { min: MIB, default: kafkaDefaults.requestBytesInFlightMax },
-      "Bytes of all requests that are not answered; then no connection is read on.",
-    ),
-    responseBytesQueuedMax: wholeNumber(
-      { min: KIB, default: kafkaDefaults.responseBytesQueuedMax },
-      "Answers that wait for one slow reader; then it is not served on.",
-    ),
-    fetchBytesMax: wholeNumber(
-      { min: KIB, default: kafkaDefaults.fetchBytesMax },
-      "What one Fetch returns, whatever it asks for; the first batch is always returned whole.",
-    ),
-    fetchWaitMsMax: wholeNumber(
-      { default: kafkaDefaults.fetchWaitMsMax },
-      "How long a Fetch waits for data, whatever it asks for.",
-    ),
+    certFile: fileName("PEM file with the certificate; those of its issuers may follow in it."),
+    keyFile: fileName("PEM file with the certificate's key, which only the hub's own user may read (mode 0600)."),
   })
-  .superRefine(({ listen, insecure }, context) => {
-    checkProtection(context, { key: "listen", address: listen, insecure, missing: KAFKA_PROTECTION });
-  });
+  .meta({ description: "Speak TLS on the listener; both files are read again when they change." });
+
+const kafka = z.strictObject({
+  listen: listenAddress("127.0.0.1:9092", "Where Kafka clients connect."),
+  advertised: optionalAddress(
+    "What Kafka clients are told to connect to, where that differs from the address they came to (NAT, containers).",
+  ),
+  tls: tls.optional(),
+  insecure: flag(false, INSECURE_DESCRIPTION),
+  acceptAnyReplicationFactor: flag(
+    kafkaDefaults.acceptAnyReplicationFactor,
+    "Accept any replication factor for a new topic and report 1: for tools that insist on 3.",
+  ),
+  connectionsMax: wholeNumber(
+    { min: 1, default: kafkaDefaults.connectionsMax },
+    "Connections open at a time; a further one is closed at once.",
+  ),
+  connectionsPerAddressMax: wholeNumber(
+    { min: 1, default: kafkaDefaults.connectionsPerAddressMax },
+    "Connections open at a time from one address other than loopback.",
+  ),
+  connectionIdleMs: wholeNumber(
+    { min: SECOND_MS, default: kafkaDefaults.connectionIdleMs },
+    "A connection silent in both directions for so long is closed.",
+  ),
+  requestBytesMax: wholeNumber(
+    { min: KIB, default: kafkaDefaults.requestBytesMax },
+    "Largest request; a larger one closes its connection before it is read.",
+  ),
+  requestsInFlightMax: wholeNumber(
+    { min: 1, default: kafkaDefaults.requestsInFlightMax },
+    "Requests of one connection that are not answered; then it is not read on.",
+  ),
+  requestBytesInFlightMax: wholeNumber(
+    { min: MIB, default: kafkaDefaults.requestBytesInFlightMax },
+    "Bytes of all requests that are not answered; then no connection is read on.",
+  ),
+  responseBytesQueuedMax: wholeNumber(
+    { min: KIB, default: kafkaDefaults.responseBytesQueuedMax },
+    "Answers that wait for one slow reader; then it is not served on.",
+  ),
+  fetchBytesMax: wholeNumber(
+    { min: KIB, default: kafkaDefaults.fetchBytesMax },
+    "What one Fetch returns, whatever it asks for; the first batch is always returned whole.",
+  ),
+  fetchWaitMsMax: wholeNumber(
+    { default: kafkaDefaults.fetchWaitMsMax },
+    "How long a Fetch waits for data, whatever it asks for.",
+  ),
+  handshakeMsMax: wholeNumber(
+    { min: SECOND_MS, default: kafkaDefaults.handshakeMsMax },
+    "How long a client may take for the TLS handshake, from connecting.",
+  ),
+  loginMsMax: wholeNumber(
+    { min: SECOND_MS, default: kafkaDefaults.loginMsMax },
+    "How long a client may take to log in where the hub has users, from connecting.",
+  ),
+  loginFailuresPerMinuteMax: wholeNumber(
+    { min: 1, default: kafkaDefaults.loginFailuresPerMinuteMax },
+    "Failed logins from one address other than loopback; then its connections are refused for the rest of the minute.",
+  ),
+});
 
 const uplink = z.strictObject({
   token: secret("What agents have to present. Without one, any agent that reaches the listener is let in."),
@@ -141,6 +157,10 @@ const topics = z.strictObject({
     { min: SECOND_MS, default: MINUTE_MS },
     "How often every partition is looked at for records to remove.",
   ),
+  compactionCheckMs: wholeNumber(
+    { min: SECOND_MS, default: 15 * SECOND_MS },
+    "How often partitions of topics with `cleanup.policy=compact` are looked at for records to remove.",
+  ),
 });
 
 const groupDefaults = defaultGroupCoordinatorOptions;
@@ -165,11 +185,24 @@ const groups = z
       { max: MINUTE_MS, default: groupDefaults.initialRebalanceDelayMs },
       "How long an empty group waits for more members before it deals out partitions.",
     ),
+    consumerSessionTimeoutMs: wholeNumber(
+      { min: SECOND_MS, default: groupDefaults.consumerSessionTimeoutMs },
+      "Members with `group.protocol=consumer` that are silent for so long are out; they do not choose it themselves.",
+    ),
+    consumerHeartbeatIntervalMs: wholeNumber(
+      { min: 100, default: groupDefaults.consumerHeartbeatIntervalMs },
+      "How often members with `group.protocol=consumer` are told to report; rebalances take a few of these.",
+    ),
   })
   .superRefine(({ sessionTimeoutMinMs, sessionTimeoutMaxMs }, context) => {
     if (sessionTimeoutMinMs <= sessionTimeoutMaxMs) return;
     const message = `found ${sessionTimeoutMaxMs}, which is below groups.sessionTimeoutMinMs (${sessionTimeoutMinMs})`;
     context.addIssue({ code: "custom", path: ["sessionTimeoutMaxMs"], message });
+  })
+  .superRefine(({ consumerSessionTimeoutMs, consumerHeartbeatIntervalMs }, context) => {
+    if (consumerHeartbeatIntervalMs < consumerSessionTimeoutMs) return;
+    const message = `found ${consumerHeartbeatIntervalMs}, which is not below groups.consumerSessionTimeoutMs (${consumerSessionTimeoutMs})`;
+    context.addIssue({ code: "custom", path: ["consumerHeartbeatIntervalMs"], message });
   });
 
 const log = z.strictObject({
@@ -186,17 +219,30 @@ const tailCache = z.strictObject({
   ),
 });
 
-export const hubSchema = z.strictObject({
-  data: data.prefault({}),
-  http: http.prefault({}),
-  kafka: kafka.prefault({}),
-  uplink: uplink.prefault({}),
-  topics: topics.prefault({}),
-  groups: groups.prefault({}),
-  log: log.prefault({}),
-  tailCache: tailCache.prefault({}),
-  logLevel: logLevel(),
-});
+const KAFKA_PROTECTION =
+  "give the hub `users`, set kafka.insecure: true if the network is trusted, or listen on 127.0.0.1";
+
+export const hubSchema = z
+  .strictObject({
+    data: data.prefault({}),
+    http: http.prefault({}),
+    kafka: kafka.prefault({}),
+    users: usersSection(),
+    uplink: uplink.prefault({}),
+    topics: topics.prefault({}),
+    groups: groups.prefault({}),
+    log: log.prefault({}),
+    tailCache: tailCache.prefault({}),
+    logLevel: logLevel(),
+  })
+  .superRefine(
+    ({ kafka: { listen, insecure }, users }, context) => {
+      const listener = { section: ["kafka"], key: "listen", address: listen, insecure, missing: KAFKA_PROTECTION };
+      checkProtection(context, { ...listener, isAuthenticated: users.length > 0 });
+    },
+    // Also beside mistakes in other sections, so that all are told at once.
+    { when: ({ issues }) => !issues.some(({ path }) => path?.[0] === "kafka" || path?.[0] === "users") },
+  );
 
 export type HubConfig = z.output<typeof hubSchema>;
 

@@ -6,13 +6,17 @@
  */
 import packageJson from "../package.json" with { type: "json" };
 import type { Clock } from "../shared/clock.ts";
-import { formatListenAddress } from "../shared/config/listen-address.ts";
+import { formatListenAddress, isLoopbackHost } from "../shared/config/listen-address.ts";
 import { toStreamError } from "../shared/errors.ts";
 import type { StreamError } from "../shared/errors.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
+import { aclAuthorizer } from "./access/acl-authorizer.ts";
+import { CertificateWatch } from "./access/certificate-watch.ts";
+import { UserDirectory } from "./access/user-directory.ts";
+import { usersOf } from "./access/users-config.ts";
 import type { HubConfig } from "./config.ts";
 import { EmbeddedEngine } from "./engine/embedded.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -60,7 +64,16 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
     start: () => openGroups(config, engine, { logger, clock }),
     stop: (part) => part.close(),
   });
-  const kafka = new KafkaListener({ engine, groups, clock, logger, options: kafkaOptions(config) });
+  const certificate = await lifecycle.start({
+    name: "the TLS certificate",
+    start: () => openCertificate(config, { logger, clock }),
+    stop: (part) => part?.close(),
+  });
+  const kafka = new KafkaListener({
+    ...{ engine, groups, clock, logger, certificate },
+    ...accessOf(config),
+    options: kafkaOptions(config),
+  });
   const uplink = createUplink(config, { engine, log, logger, clock });
   const addresses = { http: "", kafka: "" };
   const http = new HubHttpServer({
@@ -87,6 +100,7 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
     // The agents' connections are this listener's own: it cannot end before they do.
     stop: async () => void (await Promise.all([http.close(), uplink.close()])),
   });
+  warnOfPlainText(config, logger);
   logger.info({ ...addresses, data: config.data.dir, topics: engine.topics.size }, "hub is ready");
   const close = (): Promise<void> => {
     isStopping = true;
@@ -117,6 +131,7 @@ function engineOptions(config: HubConfig) {
     retentionMs: config.topics.retentionMs,
     retentionBytes: config.topics.retentionBytes,
     retentionCheckMs: config.topics.retentionCheckMs,
+    compactionCheckMs: config.topics.compactionCheckMs,
   };
 }
 
@@ -131,8 +146,32 @@ function openGroups(config: HubConfig, engine: Engine, { logger, clock }: HubPar
   });
 }
 
+/** @throws StreamError CERTIFICATE_INVALID. */
+async function openCertificate(
+  { kafka }: HubConfig,
+  { logger, clock }: HubParts,
+): Promise<CertificateWatch | undefined> {
+  return kafka.tls === undefined ? undefined : CertificateWatch.open({ files: kafka.tls, logger, clock });
+}
+
+/** Without users everybody who reaches the listener may do everything. */
+function accessOf(config: HubConfig) {
+  const users = usersOf(config.users);
+  return users.length === 0 ? {} : { users: new UserDirectory(users), authorizer: aclAuthorizer(users) };
+}
+
+/** What is allowed, but may not be what was meant. */
+function warnOfPlainText({ kafka, users }: HubConfig, logger: Logger): void {
+  if (kafka.tls !== undefined || users.length === 0 || isLoopbackHost(kafka.listen.host)) return;
+  logger.warn(
+    { listen: formatListenAddress(kafka.listen) },
+    "the Kafka listener has users but no TLS: SCRAM protects the passwords, but whoever can listen in reads the data; " +
+      "PLAIN is not offered; set kafka.tls",
+  );
+}
+
 function kafkaOptions(config: HubConfig) {
-  const { listen, advertised, insecure: _insecure, ...limits } = config.kafka;
+  const { listen, advertised, insecure: _insecure, tls: _tls, ...limits } = config.kafka;
   const { partitions, autoCreate, partitionsMax, retentionMs, retentionBytes } = config.topics;
   return {
     ...limits,
@@ -142,6 +181,7 @@ function kafkaOptions(config: HubConfig) {
     autoCreateTopics: autoCreate,
     partitionCountDefault: partitions,
     partitionCountMax: partitionsMax,
+    dataDirectory: config.data.dir,
     topicDefaults: {
       "retention.ms": String(retentionMs ?? -1),
       "retention.bytes": String(retentionBytes ?? -1),

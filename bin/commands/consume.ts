@@ -3,14 +3,15 @@ import type { Command } from "commander";
 import { UsageError } from "../failure.ts";
 import { paintFor, writeLine } from "../context.ts";
 import type { CommandContext } from "../context.ts";
+import { hubAccess } from "../hub-client/access.ts";
+import type { HubOptions } from "../hub-client/access.ts";
 import { formatRecord, recordFormats } from "../hub-client/consumed-record.ts";
 import type { RecordFormat } from "../hub-client/consumed-record.ts";
 import type { RecordSink } from "../hub-client/reading.ts";
 import { interruptSignal, isBrokenPipe } from "../interrupt.ts";
 import { START_POSITION_FORMS, parseStartPosition } from "../start-position.ts";
 import { formatCountOf } from "../table.ts";
-import { hubOption, parseCount } from "./options.ts";
-import type { HubOptions } from "./options.ts";
+import { addHubOptions, parseCount } from "./options.ts";
 
 type ConsumeOptions = HubOptions & {
   readonly group?: string;
@@ -32,7 +33,7 @@ Without --group nothing is remembered. With --group the offset of a record is co
 next run goes on behind it. Ctrl-C commits, leaves the group and ends.`;
 
 export function defineConsume(command: Command, context: CommandContext): void {
-  command
+  addHubOptions(command)
     .description("Print a topic's records as they come, one a line.")
     .argument("<topic>")
     .option("--group <group>", "read as a member of this consumer group")
@@ -44,7 +45,6 @@ export function defineConsume(command: Command, context: CommandContext): void {
         .choices(recordFormats)
         .default("text"),
     )
-    .addOption(hubOption())
     .addHelpText("after", EXAMPLES)
     .action((topic: string, options: ConsumeOptions) => consume(topic, options, context));
 }
@@ -60,7 +60,13 @@ async function consume(topic: string, options: ConsumeOptions, context: CommandC
     await print(bytes, context, stop.end);
     recordCount += records.length;
   };
-  const reading = { address: options.kafka, sink, signal: stop.signal, notice, recordCountMax: options.count };
+  const reading = {
+    address: hubAccess(options, context),
+    sink,
+    signal: stop.signal,
+    notice,
+    recordCountMax: options.count,
+  };
   try {
     if (options.group === undefined) {
       const { readTopic } = await import("../hub-client/topic-reader.ts");

@@ -16,7 +16,8 @@ Examples:
 
 When it runs, one line on stdout says so: {"ready":"hub","http":"127.0.0.1:7070","kafka":"127.0.0.1:9092"}
 Logs go to stderr, one JSON object a line. SIGTERM stops it in order.
-A listener on an address other than loopback is refused unless the configuration says that the network is trusted.
+A listener on an address other than loopback is refused unless the configuration says that the network is trusted;
+the Kafka listener also takes \`users\` (see \`tributary users\`), who then have to log in. kafka.tls encrypts.
 \`tributary check hub\` shows every setting.`;
 
 export function defineHub(command: Command, context: CommandContext): void {

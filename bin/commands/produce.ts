@@ -7,10 +7,11 @@ import type { Acks } from "../../shared/record.ts";
 import { UsageError } from "../failure.ts";
 import { paintFor, writeLine } from "../context.ts";
 import type { CommandContext } from "../context.ts";
+import { hubAccess } from "../hub-client/access.ts";
+import type { HubOptions } from "../hub-client/access.ts";
 import type { RecordToSend } from "../hub-client/record-sender.ts";
 import { formatCountOf } from "../table.ts";
-import { collect, hubOption, parseWholeNumber } from "./options.ts";
-import type { HubOptions } from "./options.ts";
+import { collect, addHubOptions, parseWholeNumber } from "./options.ts";
 
 type ProduceOptions = HubOptions & {
   readonly message: readonly string[];
@@ -35,7 +36,7 @@ Without -m every line of the standard input becomes a record, sent as it comes. 
 same partition and keep their order. The command ends well only when every record is acknowledged.`;
 
 export function defineProduce(command: Command, context: CommandContext): void {
-  command
+  addHubOptions(command)
     .description("Send records to a topic: the given messages, or the lines of the standard input.")
     .argument("<topic>")
     .option("-m, --message <text>", "value of a record; may be repeated", collect, [])
@@ -45,7 +46,6 @@ export function defineProduce(command: Command, context: CommandContext): void {
     .option("--partition <number>", "send to this partition instead of the one the key chooses", parseWholeNumber)
     .addOption(new Option("--acks <level>", "when a record counts as sent").choices(acksLevels).default("all"))
     .addOption(new Option("--compression <codec>", "compression of the batches").choices(codecs).default("none"))
-    .addOption(hubOption())
     .addHelpText("after", EXAMPLES)
     .action((topic: string, options: ProduceOptions) => produce(topic, options, context));
 }
@@ -59,7 +59,7 @@ async function produce(topic: string, options: ProduceOptions, context: CommandC
   const toRecord = (line: string): RecordToSend => ({ ...splitKey(line, options), headers });
   const { RecordSender } = await import("../hub-client/record-sender.ts");
   const sender = await RecordSender.open({
-    address: options.kafka,
+    address: hubAccess(options, context),
     topic,
     acks: options.acks,
     compression: options.compression,

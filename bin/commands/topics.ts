@@ -2,10 +2,11 @@ import type { Command } from "commander";
 import { UsageError } from "../failure.ts";
 import { paintFor, writeLine } from "../context.ts";
 import type { CommandContext } from "../context.ts";
+import { hubAccess } from "../hub-client/access.ts";
+import type { HubOptions } from "../hub-client/access.ts";
 import type { PartitionRange, TopicRange } from "../hub-client/topic-offsets.ts";
 import { formatCount, formatCountOf, right, writeTable } from "../table.ts";
-import { collect, hubOption, parseCount } from "./options.ts";
-import type { HubOptions } from "./options.ts";
+import { collect, addHubOptions, parseCount } from "./options.ts";
 
 type ListOptions = HubOptions & { readonly json: boolean };
 type CreateOptions = HubOptions & { readonly partitions?: number; readonly config: readonly string[] };
@@ -29,21 +30,18 @@ export function defineTopics(command: Command, context: CommandContext): void {
   command
     .command("list")
     .description("Show every topic with the number of records it keeps.")
-    .addOption(hubOption())
     .option("--json", "one JSON document instead of a table", false)
     .action((options: ListOptions) => listTopics(options, context));
   command
     .command("describe")
     .description("Show a topic's partitions, their offsets, and its configuration.")
     .argument("<topic>")
-    .addOption(hubOption())
     .option("--json", "one JSON document instead of tables", false)
     .action((topic: string, options: ListOptions) => describeTopic(topic, options, context));
   command
     .command("create")
     .description("Create a topic.")
     .argument("<topic>", "1 to 249 characters of A-Z a-z 0-9 . _ -")
-    .addOption(hubOption())
     .option("--partitions <count>", "number of partitions (default: what the hub is configured to use)", parseCount)
     .option("--config <key=value>", "topic configuration under Kafka's keys; may be repeated", collect, [])
     .action((topic: string, options: CreateOptions) => createTopic(topic, options, context));
@@ -51,16 +49,15 @@ export function defineTopics(command: Command, context: CommandContext): void {
     .command("delete")
     .description("Delete a topic with all its records and committed offsets. They cannot be brought back.")
     .argument("<topic>")
-    .addOption(hubOption())
     .option("--yes", "really delete", false)
     .action((topic: string, options: DeleteOptions) => deleteTopic(topic, options, context));
-  for (const each of command.commands) each.addHelpText("after", EXAMPLES);
+  for (const each of command.commands) addHubOptions(each).addHelpText("after", EXAMPLES);
 }
 
 async function listTopics(options: ListOptions, context: CommandContext): Promise<void> {
   const { withAdmin } = await import("../hub-client/connect.ts");
   const { readTopicRanges } = await import("../hub-client/topic-offsets.ts");
-  const ranges = await withAdmin(options.kafka, async (admin) => {
+  const ranges = await withAdmin(hubAccess(options, context), async (admin) => {
     const names = await admin.listTopics();
     return readTopicRanges(admin, names.toSorted());
   });
@@ -75,7 +72,7 @@ async function describeTopic(topic: string, options: ListOptions, context: Comma
   const { withAdmin } = await import("../hub-client/connect.ts");
   const { readTopicRanges } = await import("../hub-client/topic-offsets.ts");
   const { ConfigResourceTypes } = await import("@platformatic/kafka");
-  const { range, config } = await withAdmin(options.kafka, async (admin) => {
+  const { range, config } = await withAdmin(hubAccess(options, context), async (admin) => {
     const [found] = await readTopicRanges(admin, [topic]);
     const described = await admin.describeConfigs({
       resources: [{ resourceType: ConfigResourceTypes.TOPIC, resourceName: topic }],
@@ -135,7 +132,7 @@ async function createTopic(topic: string, options: CreateOptions, context: Comma
   });
   const { withAdmin } = await import("../hub-client/connect.ts");
   const { readTopicRanges } = await import("../hub-client/topic-offsets.ts");
-  const partitions = await withAdmin(options.kafka, async (admin) => {
+  const partitions = await withAdmin(hubAccess(options, context), async (admin) => {
     await admin.createTopics({ topics: [topic], partitions: options.partitions ?? -1, replicas: -1, configs });
     const [created] = await readTopicRanges(admin, [topic]);
     return created?.partitions.length ?? 0;
@@ -146,7 +143,7 @@ async function createTopic(topic: string, options: CreateOptions, context: Comma
 async function deleteTopic(topic: string, options: DeleteOptions, context: CommandContext): Promise<void> {
   const { withAdmin } = await import("../hub-client/connect.ts");
   const { readTopicRanges } = await import("../hub-client/topic-offsets.ts");
-  const records = await withAdmin(options.kafka, async (admin) => {
+  const records = await withAdmin(hubAccess(options, context), async (admin) => {
     const [range] = await readTopicRanges(admin, [topic]);
     const count = range === undefined ? 0 : recordCount(range);
     if (!options.yes) {

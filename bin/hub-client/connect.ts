@@ -2,99 +2,50 @@
  * The hub as its Kafka clients see it: the commands are clients like any other and use nothing but the Kafka port.
  * What the client library throws becomes a StreamError with the hub's own code, or HUB_UNREACHABLE.
  */
-import { connect as connectSocket } from "node:net";
 import { Admin, findErrorBy } from "@platformatic/kafka";
 import { StreamError, errorTable, toStreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { UsageError } from "../failure.ts";
-import { formatHubAddress } from "./address.ts";
-import type { HubAddress } from "./address.ts";
+import type { HubAccess } from "./access.ts";
+import { CONNECT_TIMEOUT_MS, findCause, probeHub, unreachable } from "./probe.ts";
 
-const CONNECT_TIMEOUT_MS = 3000;
 /** Longer than a hub needs for anything but a long poll, whose wait comes on top. */
 const REQUEST_TIMEOUT_MS = 15_000;
 const RETRY_COUNT_MAX = 2;
 const RETRY_DELAY_MS = 250;
 
+/** The strongest that every hub with users offers. */
+const MECHANISM = "SCRAM-SHA-512";
+
 /** What every client of the library is made with. */
-export function clientOptions(address: HubAddress) {
+export function clientOptions({ host, port, login, tls }: HubAccess) {
   return {
     clientId: "tributary-cli",
-    bootstrapBrokers: [address],
+    bootstrapBrokers: [{ host, port }],
     connectTimeout: CONNECT_TIMEOUT_MS,
     timeout: REQUEST_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     retries: RETRY_COUNT_MAX,
     retryDelay: RETRY_DELAY_MS,
     autocreateTopics: false,
+    ...(login === undefined
+      ? {}
+      : { sasl: { mechanism: MECHANISM, username: login.user, password: login.password } as const }),
+    ...(tls === undefined ? {} : { tls }),
   };
 }
 
 /** Runs `work` with an admin client that is closed whatever happens. @throws StreamError. */
-export async function withAdmin<Result>(address: HubAddress, work: (admin: Admin) => Promise<Result>): Promise<Result> {
-  await probeHub(address);
-  const admin = new Admin(clientOptions(address));
+export async function withAdmin<Result>(access: HubAccess, work: (admin: Admin) => Promise<Result>): Promise<Result> {
+  await probeHub(access);
+  const admin = new Admin(clientOptions(access));
   try {
     return await work(admin);
   } catch (error) {
-    throw toHubFailure(error, address);
+    throw toHubFailure(error, access);
   } finally {
     await admin.close();
   }
-}
-
-/**
- * Fails at once, and with a message about the cause, where the library would try again and then tell of a failed
- * metadata request.
- *
- * @throws StreamError HUB_UNREACHABLE.
- */
-export function probeHub(address: HubAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const socket = connectSocket({ ...address, timeout: CONNECT_TIMEOUT_MS });
-    const fail = (error: Error): void => {
-      socket.destroy();
-      reject(unreachable(address, error));
-    };
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve();
-    });
-    socket.once("timeout", () => fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })));
-    socket.once("error", fail);
-  });
-}
-
-function unreachable(address: HubAddress, cause: unknown): StreamError {
-  const at = formatHubAddress(address);
-  const code = findCause(cause, "code", /^E[A-Z]+$/);
-  const start = "Start one with `tributary hub` or `tributary demo`, or give its address with --kafka HOST:PORT.";
-  switch (code) {
-    case "ECONNREFUSED":
-      return new StreamError("HUB_UNREACHABLE", `nothing listens on ${at}`, { cause, hint: start });
-    case "ENOTFOUND":
-    case "EAI_AGAIN":
-      return new StreamError("HUB_UNREACHABLE", `the host name of ${at} cannot be resolved`, { cause, hint: start });
-    default:
-      return new StreamError("HUB_UNREACHABLE", `no Kafka server answers on ${at} (${code ?? "connection lost"})`, {
-        cause,
-        hint: "Check the address, the network and that it is the hub's Kafka port; 7070 is HTTP, 9092 Kafka.",
-      });
-  }
-}
-
-/** The library nests errors; the first value of `property` that fits, from the outside in. */
-function findCause(error: unknown, property: string, pattern: RegExp, depth = 0): string | undefined {
-  // A chain of causes is short; the bound guards against one that bites its own tail.
-  if (!(error instanceof Error) || depth > 8) return undefined;
-  const value: unknown = Reflect.get(error, property);
-  if (typeof value === "string" && pattern.test(value)) return value;
-  const inner = error instanceof AggregateError ? error.errors : [];
-  for (const next of [...inner, error.cause]) {
-    const found = findCause(next, property, pattern, depth + 1);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }
 
 /** What a hub answers that has just started. */
@@ -118,12 +69,35 @@ export function kafkaCodeOf(error: unknown): string | undefined {
   return findCause(error, "apiId", /^[A-Z_]+$/);
 }
 
-export function toHubFailure(error: unknown, address: HubAddress): Error {
+export function toHubFailure(error: unknown, access: HubAccess): Error {
   if (error instanceof StreamError || error instanceof UsageError) return error;
   const kafkaCode = kafkaCodeOf(error);
+  const loginFailure = kafkaCode === undefined ? undefined : loginFailureOf(kafkaCode, access, error);
+  if (loginFailure !== undefined) return loginFailure;
   if (kafkaCode !== undefined) return kafkaFailure(kafkaCode, error);
-  if (isConnectionFailure(error)) return unreachable(address, error);
+  if (isConnectionFailure(error)) return unreachable(access, error);
   return toStreamError(error);
+}
+
+/** What the hub answers to a login, in the words of the command line. */
+function loginFailureOf(kafkaCode: string, { login }: HubAccess, cause: unknown): StreamError | undefined {
+  const user = login?.user ?? "";
+  switch (kafkaCode) {
+    case "SASL_AUTHENTICATION_FAILED":
+      return new StreamError(kafkaCode, `the hub refused the password of '${user}', or does not know this user`, {
+        cause,
+        hint: `\`tributary users hash ${user}\` makes the credentials for \`users\` in the hub's configuration.`,
+      });
+    case "ILLEGAL_SASL_STATE":
+      return new StreamError(kafkaCode, `the hub has no users; '${user}' cannot log in`, {
+        cause,
+        hint: "Leave --user out, or give the hub `users` in its configuration.",
+      });
+    case "UNSUPPORTED_SASL_MECHANISM":
+      return new StreamError(kafkaCode, `the Kafka server does not offer ${MECHANISM}`, { cause });
+    default:
+      return undefined;
+  }
 }
 
 function kafkaFailure(kafkaCode: string, cause: unknown): StreamError {

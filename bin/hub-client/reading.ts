@@ -2,14 +2,14 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ConsumedRecord } from "./consumed-record.ts";
 import { formatHubAddress } from "./address.ts";
-import type { HubAddress } from "./address.ts";
+import type { HubAccess } from "./access.ts";
 import { isConnectionFailure, toHubFailure } from "./connect.ts";
 
 /** Takes records in order; resolves when they have left the program. */
 export type RecordSink = (records: readonly ConsumedRecord[]) => Promise<void>;
 
 export type ReadingOptions = {
-  readonly address: HubAddress;
+  readonly address: HubAccess;
   readonly sink: RecordSink;
   /** Ends the reading in an orderly way. */
   readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ import type { Codec } from "../../shared/batch/record-batch.ts";
 import { StreamError } from "../../shared/errors.ts";
 import type { Acks } from "../../shared/record.ts";
 import { UsageError } from "../failure.ts";
-import type { HubAddress } from "./address.ts";
+import type { HubAccess } from "./access.ts";
 import { clientOptions, toHubFailure, withAdmin } from "./connect.ts";
 import { readTopicRanges } from "./topic-offsets.ts";
 
@@ -19,7 +19,7 @@ export type RecordToSend = {
 };
 
 export type SenderOptions = {
-  readonly address: HubAddress;
+  readonly address: HubAccess;
   readonly topic: string;
   readonly acks: Acks;
   readonly compression: Codec;

@@ -26,11 +26,22 @@ export interface RequestBudget {
   forget(retry: () => void): void;
 }
 
+/** What the state of its login allows a connection; asked anew for every request. */
+export interface ConnectionGate {
+  readonly frameBytesMin: number;
+  readonly frameBytesMax: number;
+  /** The answers that are due are the last ones. */
+  readonly isOver: boolean;
+}
+
 export type ConnectionParts = {
   readonly socket: Socket;
   readonly options: KafkaOptions;
+  readonly gate: ConnectionGate;
   readonly budget: RequestBudget;
-  readonly dispatch: (frame: Buffer, closed: AbortSignal) => Dispatched;
+  /** Aborted by the connection when it is closed. */
+  readonly closed: AbortController;
+  readonly dispatch: (frame: Buffer) => Dispatched;
   readonly onRequest: (api: string) => void;
   /** Why the hub closes a connection by itself. */
   readonly onRefused: (error: StreamError) => void;
@@ -43,7 +54,6 @@ export class Connection {
   readonly #socket: Socket;
   readonly #frames: FrameReader;
   readonly #slots: Slot[] = [];
-  readonly #closed = new AbortController();
   readonly #retry = (): void => this.#pump();
   /** A frame that waits for the budget. */
   #next: Buffer | undefined;
@@ -86,6 +96,8 @@ export class Connection {
     if (this.#phase !== "open") return;
     try {
       while (this.#mayServe()) {
+        const { frameBytesMin, frameBytesMax } = this.#parts.gate;
+        this.#frames.setLimits(frameBytesMin, frameBytesMax);
         const frame = this.#next ?? this.#frames.next();
         this.#next = frame;
         if (frame === undefined) {
@@ -118,7 +130,7 @@ export class Connection {
     const bytes = frame.length;
     let dispatched: Dispatched;
     try {
-      dispatched = this.#parts.dispatch(frame, this.#closed.signal);
+      dispatched = this.#parts.dispatch(frame);
     } catch (error) {
       this.#parts.budget.release(bytes);
       throw error;
@@ -158,6 +170,7 @@ export class Connection {
       this.#heldBytes -= slot.response.bytes;
       this.#write(slot.response);
     }
+    if (this.#parts.gate.isOver) this.drain();
     if (this.#phase === "draining" && this.#slots.length === 0) {
       this.#socket.end();
       // The peer's end of the stream is seen only by reading.
@@ -191,6 +204,6 @@ export class Connection {
     this.#heldBytes = 0;
     this.#next = undefined;
     this.#parts.budget.forget(this.#retry);
-    this.#closed.abort();
+    this.#parts.closed.abort();
   }
 }

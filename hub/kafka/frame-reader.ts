@@ -8,13 +8,14 @@ import { StreamError } from "../../shared/errors.ts";
 
 const FRAME_LENGTH_BYTES = 4;
 /** api key, version and correlation id: no request is shorter. */
-const FRAME_BYTES_MIN = 8;
+export const FRAME_BYTES_MIN = 8;
 const GATHER_INITIAL_BYTES = 64 * 1024;
 const GATHER_GROWTH = 4;
 const TLS_HANDSHAKE = 0x16;
 
 export class FrameReader {
-  readonly #frameBytesMax: number;
+  #frameBytesMin = FRAME_BYTES_MIN;
+  #frameBytesMax: number;
   /** Chunks not yet looked at; more than one only while the connection has stopped reading. */
   readonly #chunks: Buffer[] = [];
   /** Read position in the first of them. */
@@ -27,6 +28,12 @@ export class FrameReader {
 
   constructor(frameBytesMax: number) {
     this.#frameBytesMax = frameBytesMax;
+  }
+
+  /** For the frames that are not begun yet: a login has other limits than what comes after it. */
+  setLimits(bytesMin: number, bytesMax: number): void {
+    this.#frameBytesMin = bytesMin;
+    this.#frameBytesMax = bytesMax;
   }
 
   push(chunk: Buffer): void {
@@ -66,14 +73,14 @@ export class FrameReader {
     }
     if (this.#lengthBytes < FRAME_LENGTH_BYTES) return;
     this.#frameBytes = this.#length.readInt32BE(0);
-    if (this.#frameBytes >= FRAME_BYTES_MIN && this.#frameBytes <= this.#frameBytesMax) return;
+    if (this.#frameBytes >= this.#frameBytesMin && this.#frameBytes <= this.#frameBytesMax) return;
     const text = this.#length.toString("latin1");
     if (/^[A-Z]{3,4} ?$/.test(text)) {
       throw new StreamError("PROTOCOL_VIOLATION", `the client speaks HTTP ("${text.trim()}") on the Kafka listener`);
     }
     throw new StreamError(
       "INVALID_REQUEST",
-      `a request of ${this.#frameBytes} bytes; ${FRAME_BYTES_MIN} to ${this.#frameBytesMax} are allowed`,
+      `a request of ${this.#frameBytes} bytes; ${this.#frameBytesMin} to ${this.#frameBytesMax} are allowed`,
     );
   }
 

@@ -8,8 +8,10 @@ import type { Principal } from "../access/principal.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Groups } from "../group/groups.ts";
 import { decodeRequest, encodeResponse } from "./compile.ts";
+import type { FetchSessions } from "./fetch-sessions.ts";
 import type { KafkaOptions } from "./options.ts";
 import type { Purgatory } from "./purgatory.ts";
+import type { SaslSession } from "./sasl/sasl-session.ts";
 import type { Api, ApiDescription, Decoded, Encodable, Shape } from "./schema.ts";
 import type { TopicIds } from "./topic-ids.ts";
 import type { WireReader } from "./wire-reader.ts";
@@ -23,6 +25,7 @@ export type Services = {
   readonly logger: Logger;
   readonly options: KafkaOptions;
   readonly purgatory: Purgatory;
+  readonly fetchSessions: FetchSessions;
   readonly topicIds: TopicIds;
   readonly authorizer: Authorizer;
 };
@@ -37,6 +40,8 @@ export type Peer = {
   isIdentified: boolean;
   /** Whom SASL has shown this connection to speak for. */
   principal: Principal;
+  /** Undefined where nobody has to authenticate. */
+  readonly sasl: SaslSession | undefined;
   /** Aborts when the connection is closed: nobody waits for the answer any more. */
   readonly closed: AbortSignal;
 };

@@ -6,21 +6,28 @@ import type { Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Clock } from "../../shared/clock.ts";
 import { isLoopbackHost } from "../../shared/config/listen-address.ts";
-import { StreamError } from "../../shared/errors.ts";
+import { StreamError, toStreamError } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { allowAll } from "../access/authorizer.ts";
 import type { Authorizer } from "../access/authorizer.ts";
 import { anonymous } from "../access/principal.ts";
+import type { CertificateWatch } from "../access/certificate-watch.ts";
+import type { UserDirectory } from "../access/user-directory.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Groups } from "../group/groups.ts";
+import { Complaints } from "./complaints.ts";
 import { Connection } from "./connection.ts";
-import type { RequestBudget } from "./connection.ts";
+import type { ConnectionGate, RequestBudget } from "./connection.ts";
 import { dispatch } from "./dispatch.ts";
+import { FetchSessions } from "./fetch-sessions.ts";
 import type { Peer, Services } from "./handler.ts";
 import { kafkaDefaults } from "./options.ts";
 import type { KafkaOptions } from "./options.ts";
 import { Purgatory } from "./purgatory.ts";
+import { Logins, openGate } from "./sasl/logins.ts";
+import { dispatchRawToken } from "./sasl/raw-token.ts";
+import { TlsTerminator } from "./tls-terminator.ts";
 import { TopicIds } from "./topic-ids.ts";
 
 export type KafkaListenerParts = {
@@ -31,6 +38,10 @@ export type KafkaListenerParts = {
   readonly options?: Partial<KafkaOptions>;
   /** Who may do what; everybody everything when it is left out. */
   readonly authorizer?: Authorizer;
+  /** Everybody has to authenticate as one of them; nobody when it is left out. */
+  readonly users?: UserDirectory | undefined;
+  /** The listener speaks TLS, and nothing else. */
+  readonly certificate?: CertificateWatch | undefined;
 };
 
 export type KafkaStats = {
@@ -38,24 +49,36 @@ export type KafkaStats = {
   readonly connectionsTotal: number;
   /** Closed by a limit or for what the client sent. */
   readonly connectionsRefusedTotal: number;
+  readonly loginFailuresTotal: number;
   readonly requestsTotal: ReadonlyMap<string, number>;
   readonly requestBytesInFlight: number;
   readonly fetchesParked: number;
+  readonly fetchSessions: number;
+  readonly fetchSessionPartitions: number;
   readonly bytesInTotal: number;
   readonly bytesOutTotal: number;
 };
 
-/** The same complaint is written once in this time, with a count. */
-const COMPLAINT_INTERVAL_MS = 10_000;
+/** What `accept` has made for a connection, which begins to be served at once or after its TLS handshake. */
+type Accepted = {
+  readonly socket: Socket;
+  readonly address: string;
+  readonly peer: Peer;
+  readonly gate: ConnectionGate;
+  readonly closed: AbortController;
+};
 
 export class KafkaListener {
   readonly #options: KafkaOptions;
   readonly #services: Services;
   readonly #server: Server;
-  readonly #connections = new Map<Socket, Connection>();
+  /** Undefined during its TLS handshake. */
+  readonly #connections = new Map<Socket, Connection | undefined>();
+  readonly #logins: Logins | undefined;
+  readonly #tls: TlsTerminator | undefined;
   readonly #perAddress = new Map<string, number>();
   readonly #requestsTotal = new Map<string, number>();
-  readonly #complaints = new Map<string, { lastMs: number; suppressed: number }>();
+  readonly #complaints: Complaints;
   readonly #budget: Budget;
   #connectionsTotal = 0;
   #connectionsRefusedTotal = 0;
@@ -63,8 +86,16 @@ export class KafkaListener {
   #closedBytesIn = 0;
   #closedBytesOut = 0;
 
-  constructor({ engine, groups, clock, logger, options, authorizer = allowAll }: KafkaListenerParts) {
+  constructor(parts: KafkaListenerParts) {
+    const { engine, groups, clock, logger, options, authorizer = allowAll, users, certificate } = parts;
     this.#options = { ...kafkaDefaults, ...options };
+    this.#complaints = new Complaints(clock, logger);
+    if (users !== undefined) this.#logins = new Logins({ users, clock, options: this.#options });
+    if (certificate !== undefined) {
+      const tls = new TlsTerminator(certificate.current, this.#options.handshakeMsMax);
+      certificate.onChange((changed) => tls.use(changed));
+      this.#tls = tls;
+    }
     this.#services = {
       engine,
       groups,
@@ -72,6 +103,7 @@ export class KafkaListener {
       logger,
       options: this.#options,
       purgatory: new Purgatory(engine),
+      fetchSessions: new FetchSessions(clock, this.#options),
       topicIds: new TopicIds(engine),
       authorizer,
     };
@@ -112,9 +144,12 @@ export class KafkaListener {
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#services.purgatory.close();
-    for (const connection of this.#connections.values()) connection.drain();
+    for (const [socket, connection] of this.#connections) {
+      if (connection === undefined) socket.destroy();
+      else connection.drain();
+    }
     const deadline = setTimeout(() => {
-      for (const connection of this.#connections.values()) connection.destroy();
+      for (const socket of this.#connections.keys()) this.#destroy(socket);
     }, this.#options.closeMsMax);
     await closed;
     clearTimeout(deadline);
@@ -131,9 +166,12 @@ export class KafkaListener {
       connections: this.#connections.size,
       connectionsTotal: this.#connectionsTotal,
       connectionsRefusedTotal: this.#connectionsRefusedTotal,
+      loginFailuresTotal: this.#logins?.failuresTotal ?? 0,
       requestsTotal: this.#requestsTotal,
       requestBytesInFlight: this.#budget.taken,
       fetchesParked: this.#services.purgatory.size,
+      fetchSessions: this.#services.fetchSessions.size,
+      fetchSessionPartitions: this.#services.fetchSessions.partitionCount,
       bytesInTotal,
       bytesOutTotal,
     };
@@ -149,25 +187,69 @@ export class KafkaListener {
     }
     this.#connectionsTotal++;
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1);
-    const peer = this.#peerOf(socket, address);
+    const closed = new AbortController();
+    const login = this.#logins?.begin({
+      address,
+      isEncrypted: this.#tls !== undefined,
+      onLogin: (principal) => (peer.principal = principal),
+      onFailure: ({ error, mechanism, user }) => this.#refused(address, error, { mechanism, user }),
+      onTooLate: (error) => this.#drop(socket, address, error),
+    });
+    const peer: Peer = {
+      ...this.#placeOf(socket, address),
+      isIdentified: false,
+      principal: anonymous,
+      sasl: login?.session,
+      closed: closed.signal,
+    };
+    this.#connections.set(socket, undefined);
+    socket.once("close", () => {
+      login?.abandon();
+      this.#forget(socket, address);
+    });
+    this.#begin({ socket, address, peer, gate: login?.gate ?? openGate(this.#options), closed });
+  }
+
+  #begin(accepted: Accepted): void {
+    const { socket, address } = accepted;
+    if (this.#tls === undefined) {
+      this.#serve(accepted, socket);
+      return;
+    }
+    this.#tls.secure(socket).then(
+      (secured) => {
+        if (secured !== undefined && !socket.destroyed) this.#serve(accepted, secured);
+      },
+      (error: unknown) => this.#drop(socket, address, toStreamError(error)),
+    );
+  }
+
+  /** Over TLS the requests come by another socket than the accepted one. */
+  #serve({ socket: accepted, address, peer, gate, closed }: Accepted, socket: Socket): void {
+    const { sasl } = peer;
     const connection = new Connection({
       socket,
       options: this.#options,
+      gate,
       budget: this.#budget,
-      dispatch: (frame, closed) => dispatch(frame, this.#services, { ...peer, closed }),
+      closed,
+      dispatch: (frame) =>
+        sasl?.takesRawTokens === true ? dispatchRawToken(frame, sasl) : dispatch(frame, this.#services, peer),
       onRequest: (api) => this.#requestsTotal.set(api, (this.#requestsTotal.get(api) ?? 0) + 1),
       onRefused: (error) => this.#refused(address, error),
     });
-    this.#connections.set(socket, connection);
-    socket.once("close", () => this.#forget(socket, address));
+    this.#connections.set(accepted, connection);
   }
 
   #limitReached(address: string): string | undefined {
-    const { connectionsMax, connectionsPerAddressMax } = this.#options;
+    const { connectionsMax, connectionsPerAddressMax, loginFailuresPerMinuteMax } = this.#options;
     if (this.#connections.size >= connectionsMax) return `connectionsMax: ${connectionsMax} are open`;
     const open = this.#perAddress.get(address) ?? 0;
-    if (open < connectionsPerAddressMax || isLoopbackHost(address)) return undefined;
-    return `connectionsPerAddressMax: ${connectionsPerAddressMax} are open`;
+    if (open >= connectionsPerAddressMax && !isLoopbackHost(address)) {
+      return `connectionsPerAddressMax: ${connectionsPerAddressMax} are open`;
+    }
+    if (this.#logins?.isBlocked(address) !== true) return undefined;
+    return `loginFailuresPerMinuteMax: ${loginFailuresPerMinuteMax} logins from there have failed`;
   }
 
   #forget(socket: Socket, address: string): void {
@@ -179,12 +261,10 @@ export class KafkaListener {
     else this.#perAddress.set(address, left);
   }
 
-  #peerOf(socket: Socket, address: string): Omit<Peer, "closed"> {
+  #placeOf(socket: Socket, address: string): Pick<Peer, "clientHost" | "advertised"> {
     const { advertisedHost, advertisedPort, host, port } = this.#options;
     return {
       clientHost: `/${address}`,
-      isIdentified: false,
-      principal: anonymous,
       advertised: {
         host: advertisedHost ?? (socket.localAddress === undefined ? host : plainAddress(socket.localAddress)),
         port: advertisedPort ?? socket.localPort ?? port,
@@ -192,19 +272,20 @@ export class KafkaListener {
     };
   }
 
-  /** A client that keeps offending must not fill the log. */
-  #refused(address: string, error: StreamError): void {
+  #drop(socket: Socket, address: string, error: StreamError): void {
+    this.#refused(address, error);
+    this.#destroy(socket);
+  }
+
+  /** Over TLS there are two sockets, one on top of the other. */
+  #destroy(socket: Socket): void {
+    this.#connections.get(socket)?.destroy();
+    socket.destroy();
+  }
+
+  #refused(address: string, error: StreamError, more: Readonly<Record<string, string | undefined>> = {}): void {
     this.#connectionsRefusedTotal++;
-    const now = this.#services.clock.monotonicMs();
-    const complaint = this.#complaints.get(error.code);
-    if (complaint !== undefined && now - complaint.lastMs < COMPLAINT_INTERVAL_MS) {
-      complaint.suppressed++;
-      return;
-    }
-    this.#complaints.set(error.code, { lastMs: now, suppressed: 0 });
-    const fields = { client: address, code: error.code, reason: error.message, suppressed: complaint?.suppressed ?? 0 };
-    if (error.code === "UNEXPECTED") this.#services.logger.error({ ...fields, err: error }, "kafka request failed");
-    else this.#services.logger.warn(fields, "kafka connection closed");
+    this.#complaints.write(address, error, more);
   }
 }
 

@@ -17,6 +17,8 @@ export type KafkaOptions = {
   readonly acceptAnyReplicationFactor: boolean;
   /** The hub's own defaults for topic configuration, where they differ from Kafka's. */
   readonly topicDefaults: TopicConfig;
+  /** Where the log is: DescribeLogDirs names it and tells how much room its disk has. */
+  readonly dataDirectory: string;
 
   /** Beyond this a new connection is closed at once. */
   readonly connectionsMax: number;
@@ -36,6 +38,20 @@ export type KafkaOptions = {
   readonly fetchBytesMax: number;
   /** How long a Fetch waits at the most, whatever it asks for. */
   readonly fetchWaitMsMax: number;
+  /** Fetch sessions that are open at a time; then old ones make room, or none is opened. */
+  readonly fetchSessionsMax: number;
+  /** Partitions of all fetch sessions together. */
+  readonly fetchSessionPartitionsMax: number;
+  /** A fetch session idle for longer gives way to a new one, and one that old to a larger one. */
+  readonly fetchSessionIdleMs: number;
+  /** From connecting to the end of the TLS handshake. */
+  readonly handshakeMsMax: number;
+  /** From connecting to being authenticated, where the hub has users. */
+  readonly loginMsMax: number;
+  /** Largest request before that. */
+  readonly loginRequestBytesMax: number;
+  /** Failed logins from one address other than loopback; then its connections are refused for the rest of the minute. */
+  readonly loginFailuresPerMinuteMax: number;
   /** What `close` grants to requests that are still being answered. */
   readonly closeMsMax: number;
 };
@@ -50,6 +66,7 @@ export const kafkaDefaults: KafkaOptions = {
   partitionCountMax: 1000,
   acceptAnyReplicationFactor: false,
   topicDefaults: {},
+  dataDirectory: ".",
   connectionsMax: 500,
   connectionsPerAddressMax: 50,
   connectionIdleMs: 10 * 60_000,
@@ -59,6 +76,13 @@ export const kafkaDefaults: KafkaOptions = {
   responseBytesQueuedMax: 8 * 1024 * 1024,
   fetchBytesMax: 8 * 1024 * 1024,
   fetchWaitMsMax: 30_000,
+  fetchSessionsMax: 1000,
+  fetchSessionPartitionsMax: 100_000,
+  fetchSessionIdleMs: 120_000,
+  handshakeMsMax: 10_000,
+  loginMsMax: 10_000,
+  loginRequestBytesMax: 8 * 1024,
+  loginFailuresPerMinuteMax: 20,
   closeMsMax: 3000,
 };
 

@@ -42,6 +42,12 @@ export function text(value: string, description: string) {
   return z.string().min(1).default(value).meta(meta);
 }
 
+/** A file that has to be named where its section is there. */
+export function fileName(description: string) {
+  const meta: ConfigMeta = { description };
+  return z.string().min(1).meta(meta);
+}
+
 const TOKEN_LENGTH_MAX = 1024;
 
 export function secret(description: string) {
@@ -89,15 +95,24 @@ export function checkProtection(
   context: z.core.$RefinementCtx,
   listener: {
     readonly key: string;
+    /** Where the key is, when it is not in the section that is checked itself. */
+    readonly section?: readonly string[];
     readonly address: ListenAddress | undefined;
+    /** Everyone who connects has to prove who they are. */
+    readonly isAuthenticated?: boolean;
     readonly insecure: boolean;
     readonly missing: string;
   },
 ): void {
-  const { key, address: listen, insecure, missing } = listener;
+  const { key, section = [], address: listen, isAuthenticated = false, insecure, missing } = listener;
   if (listen === undefined) return;
-  const problem = protectionProblem({ address: listen, isAuthenticated: false, insecure });
+  const problem = protectionProblem({ address: listen, isAuthenticated, insecure });
   if (problem === undefined) return;
   const params: RuleParams = { code: "LISTENER_NOT_PROTECTED" };
-  context.addIssue({ code: "custom", path: [key], message: `is not protected: ${problem}; ${missing}`, params });
+  context.addIssue({
+    code: "custom",
+    path: [...section, key],
+    message: `is not protected: ${problem}; ${missing}`,
+    params,
+  });
 }

@@ -70,7 +70,13 @@ export type LoadedConfig<Config> = {
 
 const FILE_VARIABLE = "TRIBUTARY_CONFIG";
 /** Variables that are read elsewhere. */
-const otherVariables: readonly string[] = [FILE_VARIABLE, "TRIBUTARY_CRASH_AT"];
+const otherVariables: readonly string[] = [
+  FILE_VARIABLE,
+  "TRIBUTARY_CRASH_AT",
+  // As whom the commands log in at a hub.
+  "TRIBUTARY_USER",
+  "TRIBUTARY_PASSWORD",
+];
 const SECRET_TEXT = "***";
 const FILE_SUFFIX = "File";
 
