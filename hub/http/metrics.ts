@@ -47,6 +47,36 @@ export const hubMetrics = {
     labels: ["topic", "partition"],
     read: (status) => ofPartitions(status, ({ bytes }) => bytes),
   },
+  hub_compaction_runs_total: {
+    type: "counter",
+    help: "Compactions of a partition since the start; one with very many keys takes several.",
+    labels: [],
+    read: (status) => oneValue(status.compaction.runsTotal),
+  },
+  hub_compaction_before_bytes_total: {
+    type: "counter",
+    help: "Bytes of the batches that compaction looked at.",
+    labels: [],
+    read: (status) => oneValue(status.compaction.bytesBeforeTotal),
+  },
+  hub_compaction_after_bytes_total: {
+    type: "counter",
+    help: "Bytes that compaction left of them.",
+    labels: [],
+    read: (status) => oneValue(status.compaction.bytesAfterTotal),
+  },
+  hub_compaction_removed_records_total: {
+    type: "counter",
+    help: "Records that compaction removed: superseded ones and expired tombstones.",
+    labels: [],
+    read: (status) => oneValue(status.compaction.recordsRemovedTotal),
+  },
+  hub_compaction_last_duration_seconds: {
+    type: "gauge",
+    help: "How long the last compaction of a partition took.",
+    labels: [],
+    read: (status) => oneValue(status.compaction.lastDurationMs / 1000),
+  },
   hub_group_members: {
     type: "gauge",
     help: "Members of a consumer group.",
@@ -89,6 +119,12 @@ export const hubMetrics = {
     labels: [],
     read: (status) => oneValue(status.kafka.connectionsRefusedTotal),
   },
+  hub_kafka_failed_logins_total: {
+    type: "counter",
+    help: "Logins of Kafka clients that failed.",
+    labels: [],
+    read: (status) => oneValue(status.kafka.loginFailuresTotal),
+  },
   hub_kafka_requests_total: {
     type: "counter",
     help: "Kafka requests by API.",
@@ -100,6 +136,18 @@ export const hubMetrics = {
     help: "Fetch requests that wait for data.",
     labels: [],
     read: (status) => oneValue(status.kafka.fetchesParked),
+  },
+  hub_kafka_fetch_sessions: {
+    type: "gauge",
+    help: "Fetch sessions that consumers keep open (KIP-227).",
+    labels: [],
+    read: (status) => oneValue(status.kafka.fetchSessions),
+  },
+  hub_kafka_fetch_session_partitions: {
+    type: "gauge",
+    help: "Partitions of all fetch sessions together.",
+    labels: [],
+    read: (status) => oneValue(status.kafka.fetchSessionPartitions),
   },
   hub_kafka_received_bytes_total: {
     type: "counter",

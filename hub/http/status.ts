@@ -1,8 +1,8 @@
 /** What the hub tells about itself: topics with their offsets, groups with their lag, agents, and the Kafka listener. */
 import type { Clock } from "../../shared/clock.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
-import type { Engine, TopicConfig } from "../engine/engine.ts";
-import type { GroupStateName, Groups } from "../group/groups.ts";
+import type { CompactionStats, Engine, TopicConfig } from "../engine/engine.ts";
+import type { AnyGroupListing, Groups } from "../group/groups.ts";
 
 /** The uplink's known agents, as plain data for people. */
 export interface AgentsView {
@@ -15,8 +15,11 @@ export interface KafkaView {
     readonly connections: number;
     readonly connectionsTotal: number;
     readonly connectionsRefusedTotal: number;
+    readonly loginFailuresTotal: number;
     readonly requestsTotal: ReadonlyMap<string, number>;
     readonly fetchesParked: number;
+    readonly fetchSessions: number;
+    readonly fetchSessionPartitions: number;
     readonly bytesInTotal: number;
     readonly bytesOutTotal: number;
   };
@@ -25,8 +28,8 @@ export interface KafkaView {
 export type StatusSources = {
   readonly version: string;
   readonly clock: Clock;
-  readonly engine: Pick<Engine, "topics" | "clusterId" | "offsets">;
-  readonly groups: Pick<Groups, "list" | "describe" | "committed">;
+  readonly engine: Pick<Engine, "topics" | "clusterId" | "offsets" | "compaction">;
+  readonly groups: Pick<Groups, "list" | "committed">;
   readonly agents: AgentsView;
   readonly kafka: KafkaView;
   /** Where the listeners are really bound, such as `{ kafka: "127.0.0.1:9092" }`. */
@@ -50,7 +53,7 @@ export type TopicStatus = {
 
 export type GroupStatus = {
   readonly group: string;
-  readonly state: GroupStateName;
+  readonly state: AnyGroupListing["state"];
   readonly protocolType: string;
   readonly members: number;
   /** Records between the committed offsets and the ends of their partitions. */
@@ -70,6 +73,7 @@ export type HubStatus = {
   readonly kafka: Omit<ReturnType<KafkaView["stats"]>, "requestsTotal"> & {
     readonly requestsTotal: Readonly<Record<string, number>>;
   };
+  readonly compaction: CompactionStats;
   readonly process: { readonly residentBytes: number };
 };
 
@@ -102,12 +106,12 @@ export class StatusCollector {
         partitions: Array.from({ length: partitionCount }, (_, partition) => this.#partition(name, partition)),
         config,
       })),
-      groups: groups.list().map(({ group, state, protocolType }) => {
-        const members = groups.describe(group).members.length;
+      groups: groups.list().map(({ group, state, protocolType, memberCount: members }) => {
         return { group, state, protocolType, members, lag: this.#lag(group) };
       }),
       agents: agents.list(),
       kafka: { ...kafkaStats, requestsTotal: Object.fromEntries(requestsTotal) },
+      compaction: engine.compaction,
       process: { residentBytes: process.memoryUsage.rss() },
     };
   }

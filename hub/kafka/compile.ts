@@ -116,6 +116,7 @@ function bytesMin(spec: FieldSpec, version: number, flexible: boolean): number {
     case "uuid":
       return UUID_BYTES;
     case "struct": {
+      if (version >= spec.nullableFrom) return 1;
       let bytes = flexible ? 1 : 0;
       for (const [, inner] of spec.fields) {
         if (isPresent(inner, version) && inner.tag === undefined) bytes += bytesMin(inner, version, flexible);
@@ -174,11 +175,24 @@ function compileField(spec: FieldSpec, version: number, flexible: boolean): Code
         encode: (writer, value) => array.encode(writer, encoded<readonly unknown[]>(value, [])),
       };
     }
-    case "struct":
-      return compileStruct(spec.fields, version, flexible);
+    case "struct": {
+      const plain = compileStruct(spec.fields, version, flexible);
+      return nullable ? nullableStruct(plain) : plain;
+    }
     default:
       return unreachable(spec.kind);
   }
+}
+
+/** One byte before it: -1 for null, 1 for a struct that follows. */
+function nullableStruct(plain: Codec): Codec {
+  return {
+    decode: (reader) => (reader.int8() < 0 ? null : plain.decode(reader)),
+    encode: (writer, value) => {
+      writer.int8(value === null ? -1 : 1);
+      if (value !== null) plain.encode(writer, value);
+    },
+  };
 }
 
 type FixedKind = "boolean" | "int8" | "int16" | "int32" | "int64" | "bigint64" | "uuid";

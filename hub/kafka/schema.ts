@@ -146,6 +146,8 @@ export type ApiDescription = {
   readonly advertisedFrom: number;
   /** First flexible version; Infinity for none. */
   readonly flexibleFrom: number;
+  /** What a user should know: for docs/kafka-apis.md. */
+  readonly note: string;
 };
 
 export type Api<Q extends Shape, S extends Shape> = ApiDescription & {
@@ -159,14 +161,15 @@ type ApiInput<Q extends Shape, S extends Shape> = {
   readonly versions: readonly [first: number, last: number];
   readonly advertisedFrom?: number;
   readonly flexibleFrom: number;
+  readonly note?: string;
   readonly request: Q;
   readonly response: S;
 };
 
 export function api<Q extends Shape, S extends Shape>(input: ApiInput<Q, S>): Api<Q, S> {
   const [first, last] = input.versions;
-  const { key, name, advertisedFrom = first, flexibleFrom, request, response } = input;
-  return { key, name, first, last, advertisedFrom, flexibleFrom, request, response };
+  const { key, name, advertisedFrom = first, flexibleFrom, note = "", request, response } = input;
+  return { key, name, first, last, advertisedFrom, flexibleFrom, note, request, response };
 }
 
 export type RequestOf<A> = A extends Api<infer Q, Shape> ? Decoded<Q> : never;

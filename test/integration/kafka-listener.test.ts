@@ -136,6 +136,35 @@ test("a client that does not read is not served on, and gets everything when it 
   assert.equal(served(), fetches);
 });
 
+test("a client that has said what it is gets what is stored, also with an old Fetch; one that has not gets no zstd", async (t) => {
+  const hub = await startWithTopic(t);
+  const batch = encodeRecords([{ timestamp: 0, key: null, value: Buffer.alloc(1000) }], "zstd");
+  await hub.engine.append({ topic: "t", partition: 0, batch, header: readBatchHeader(batch), durability: "os" });
+  const oldFetch = requestFrame(fetchApi, 4, {
+    maxWaitMs: 0,
+    minBytes: 1,
+    maxBytes: 100_000,
+    isolationLevel: 0,
+    topics: [
+      {
+        topic: "t",
+        topicId: Buffer.alloc(16),
+        partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 100_000 }],
+      },
+    ],
+  });
+  const fetched = async (client: RawKafkaClient): Promise<number> => {
+    client.send(oldFetch);
+    const response = readResponse(fetchApi, 4, await client.receive());
+    return response.responses[0]?.partitions[0]?.records?.length ?? 0;
+  };
+  const client = await RawKafkaClient.connect(t, hub);
+  assert.ok((await fetched(client)) > 1000);
+  client.send(requestFrame(apiVersionsApi, 3, { clientSoftwareName: "test", clientSoftwareVersion: "1" }));
+  await client.receive();
+  assert.equal(await fetched(client), batch.length);
+});
+
 test("a large answer is what is stored, byte for byte", async (t) => {
   const hub = await startWithTopic(t);
   await fill(hub.engine, 5, 100_000);

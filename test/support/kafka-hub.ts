@@ -4,13 +4,16 @@ import type { Clock } from "../../shared/clock.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { invariant } from "../../shared/invariant.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import type { Logger } from "../../shared/logger.ts";
 import { allowAll } from "../../hub/access/authorizer.ts";
 import { anonymous } from "../../hub/access/principal.ts";
 import type { Groups } from "../../hub/group/groups.ts";
 import { decodeResponse, encodeRequest, isFlexible } from "../../hub/kafka/compile.ts";
 import { dispatch } from "../../hub/kafka/dispatch.ts";
+import { FetchSessions } from "../../hub/kafka/fetch-sessions.ts";
 import type { Peer, Services } from "../../hub/kafka/handler.ts";
 import { KafkaListener } from "../../hub/kafka/listener.ts";
+import type { KafkaListenerParts } from "../../hub/kafka/listener.ts";
 import { kafkaDefaults } from "../../hub/kafka/options.ts";
 import type { KafkaOptions } from "../../hub/kafka/options.ts";
 import { Purgatory } from "../../hub/kafka/purgatory.ts";
@@ -26,17 +29,23 @@ export type TestHubOptions = {
   readonly groups?: Partial<Groups>;
   readonly clock?: Clock;
   readonly purgatory?: (engine: MemoryEngine) => Purgatory;
+  /** Of the listener: who has to log in, and whether it speaks TLS. */
+  readonly access?: Pick<KafkaListenerParts, "users" | "authorizer" | "certificate">;
+  readonly logger?: Logger;
 };
 
 /** Everything behind the sockets. */
 export function kafkaServices(hub: TestHubOptions = {}): Omit<Services, "engine"> & { readonly engine: MemoryEngine } {
   const engine = new MemoryEngine();
+  const clock = hub.clock ?? systemClock;
+  const options = { ...kafkaDefaults, ...hub.options };
   return {
     engine,
     groups: noGroups(hub.groups),
-    clock: hub.clock ?? systemClock,
+    clock,
     logger: silentLogger(),
-    options: { ...kafkaDefaults, ...hub.options },
+    options,
+    fetchSessions: new FetchSessions(clock, options),
     purgatory: hub.purgatory?.(engine) ?? new Purgatory(engine),
     topicIds: new TopicIds(engine),
     authorizer: allowAll,
@@ -48,6 +57,7 @@ export function testPeer(closed: AbortSignal = new AbortController().signal): Pe
     clientHost: "/127.0.0.1",
     isIdentified: false,
     principal: anonymous,
+    sasl: undefined,
     advertised: { host: "hub.example", port: 9092 },
     closed,
   };
@@ -115,8 +125,9 @@ export async function startKafka(t: Pick<TestContext, "after">, hub: TestHubOpti
     engine,
     groups: noGroups(hub.groups),
     clock: hub.clock ?? systemClock,
-    logger: silentLogger(),
+    logger: hub.logger ?? silentLogger(),
     options: { port: 0, ...hub.options },
+    ...hub.access,
   });
   t.after(() => listener.close());
   const { host, port } = await listener.start();

@@ -1,5 +1,6 @@
 /** CreatePartitions: lets a topic grow; consumers notice with their next metadata and rebalance by themselves. */
 import { StreamError } from "../../../shared/errors.ts";
+import { checkTopic } from "../authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { NODE_ID } from "../options.ts";
@@ -20,8 +21,10 @@ export const createPartitions = handler(createPartitionsApi, async ({ topics, va
   ),
 }));
 
-async function grow(asked: AskedTopic, validateOnly: boolean, { engine, options }: RequestContext): Promise<void> {
+async function grow(asked: AskedTopic, validateOnly: boolean, context: RequestContext): Promise<void> {
+  const { engine, options } = context;
   const { name, count, assignments } = asked;
+  checkTopic(context, "alter", name);
   const topic = engine.topics.get(name);
   if (topic === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
   if (count <= topic.partitionCount || count > options.partitionCountMax) {

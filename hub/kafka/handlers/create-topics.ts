@@ -2,7 +2,8 @@
 import { StreamError } from "../../../shared/errors.ts";
 import type { TopicConfig, TopicInfo } from "../../engine/engine.ts";
 import { checkTopicName } from "../../engine/topic-name.ts";
-import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
+import { mayCreateTopic, mayTopic, topicRefused } from "../authorize.ts";
+import { distinct, handler, inTurn, NO_ERROR, settle, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { KafkaOptions } from "../options.ts";
 import { NODE_ID } from "../options.ts";
@@ -35,12 +36,15 @@ export const createTopics = handler(createTopicsApi, async (request, context) =>
 async function create(
   asked: AskedTopic,
   { count, validateOnly }: { readonly count: number; readonly validateOnly: boolean },
-  { engine, options }: RequestContext,
+  context: RequestContext,
 ): Promise<TopicAnswer> {
+  const { engine, options } = context;
   if (count > 1) throw new StreamError("INVALID_REQUEST", `${asked.name} is in the request ${count} times`);
+  if (!mayCreateTopic(context, asked.name)) throw topicRefused(context, "create", asked.name);
   const topic = check(asked, options);
   if (engine.topics.has(topic.name)) throw new StreamError("TOPIC_ALREADY_EXISTS", `topic ${topic.name} exists`);
-  return validateOnly ? created({ ...topic, id: zeroId }, options) : created(await engine.createTopic(topic), options);
+  const info = validateOnly ? { ...topic, id: zeroId } : await engine.createTopic(topic);
+  return mayTopic(context, "describeConfigs", topic.name) ? created(info, options) : createdUnseen(info);
 }
 
 function check(asked: AskedTopic, options: KafkaOptions): NewTopic {
@@ -103,6 +107,12 @@ function created({ name, id, partitionCount, config }: TopicInfo, options: Kafka
       isSensitive: false,
     })),
   };
+}
+
+/** Who made the topic may not see what it is like (KIP-525). */
+function createdUnseen({ name, id }: TopicInfo): TopicAnswer {
+  const topicConfigErrorCode = wireCode("TOPIC_AUTHORIZATION_FAILED");
+  return { name, topicId: id, errorCode: NO_ERROR, errorMessage: null, configs: [], topicConfigErrorCode };
 }
 
 function failed(name: string, error: StreamError): TopicAnswer {

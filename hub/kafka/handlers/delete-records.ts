@@ -1,5 +1,6 @@
 /** DeleteRecords: moves a partition's log start. */
 import { StreamError } from "../../../shared/errors.ts";
+import { checkTopic } from "../authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import { deleteRecordsApi } from "../schemas/records.ts";
 
@@ -7,18 +8,19 @@ import { deleteRecordsApi } from "../schemas/records.ts";
 const HIGH_WATERMARK = -1;
 const NO_LOW_WATERMARK = -1;
 
-export const deleteRecords = handler(deleteRecordsApi, async (request, { engine }) => ({
+export const deleteRecords = handler(deleteRecordsApi, async (request, context) => ({
   topics: await inTurn(request.topics, async ({ name, partitions }) => ({
     name,
     partitions: await inTurn(partitions, async ({ partitionIndex, offset }) => {
       const at = { topic: name, partition: partitionIndex };
       const lowWatermark = await settle(() => {
-        const { highWatermark } = engine.offsets(at);
+        checkTopic(context, "delete", name);
+        const { highWatermark } = context.engine.offsets(at);
         const before = offset === HIGH_WATERMARK ? highWatermark : offset;
         if (before < 0 || before > highWatermark) {
           throw new StreamError("OFFSET_OUT_OF_RANGE", `${offset} is not between 0 and ${highWatermark}`);
         }
-        return engine.deleteRecords(at, before);
+        return context.engine.deleteRecords(at, before);
       });
       return lowWatermark instanceof StreamError
         ? { partitionIndex, lowWatermark: NO_LOW_WATERMARK, errorCode: lowWatermark.wire }

@@ -1,12 +1,13 @@
 /** DescribeCluster: one broker, which is its own controller. */
 import { handler, NO_ERROR, wireCode } from "../handler.ts";
-import { CLUSTER_OPERATIONS } from "../operations.ts";
+import { authorizedClusterOperations } from "../operations.ts";
 import { NODE_ID } from "../options.ts";
 import { describeClusterApi, OPERATIONS_NOT_REQUESTED } from "../schemas/cluster.ts";
 
 const ENDPOINT_BROKERS = 1;
 
-export const describeCluster = handler(describeClusterApi, (request, { engine, peer }) => {
+export const describeCluster = handler(describeClusterApi, (request, context) => {
+  const { engine, peer } = context;
   const { endpointType, includeClusterAuthorizedOperations } = request;
   if (endpointType !== ENDPOINT_BROKERS) {
     return {
@@ -24,6 +25,8 @@ export const describeCluster = handler(describeClusterApi, (request, { engine, p
     clusterId: engine.clusterId,
     controllerId: NODE_ID,
     brokers: [{ brokerId: NODE_ID, ...peer.advertised }],
-    clusterAuthorizedOperations: includeClusterAuthorizedOperations ? CLUSTER_OPERATIONS : OPERATIONS_NOT_REQUESTED,
+    clusterAuthorizedOperations: includeClusterAuthorizedOperations
+      ? authorizedClusterOperations(context)
+      : OPERATIONS_NOT_REQUESTED,
   };
 });

@@ -1,5 +1,7 @@
 /** DescribeConfigs: of topics, and what can be said of the hub as a broker. */
+import path from "node:path";
 import { StreamError } from "../../../shared/errors.ts";
+import { checkCluster, checkTopic } from "../authorize.ts";
 import { distinct, handler, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { KafkaOptions } from "../options.ts";
@@ -49,13 +51,16 @@ async function describe(
   };
 }
 
-function entriesOf(type: number, name: string, { engine, options }: RequestContext): readonly ConfigEntry[] {
+function entriesOf(type: number, name: string, context: RequestContext): readonly ConfigEntry[] {
+  const { engine, options } = context;
   if (type === resourceTypes.topic) {
+    checkTopic(context, "describeConfigs", name);
     const topic = engine.topics.get(name);
     if (topic === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
     return effectiveConfigs(topic.config, options.topicDefaults);
   }
   if (type !== resourceTypes.broker) throw new StreamError("INVALID_REQUEST", `resource type ${type} is not served`);
+  checkCluster(context, "describeConfigs");
   // "" asks for the dynamic defaults of all brokers, of which there are none.
   if (name === "") return [];
   if (name !== String(NODE_ID)) throw new StreamError("INVALID_REQUEST", `the only broker is ${NODE_ID}`);
@@ -78,7 +83,11 @@ function brokerConfigs(options: KafkaOptions): readonly ConfigEntry[] {
     entry("default.replication.factor", "int", "1"),
     entry("delete.topic.enable", "boolean", "true"),
     entry("fetch.max.bytes", "int", String(options.fetchBytesMax)),
+    // There are no other brokers; tools judge by it which APIs they may use.
+    entry("log.dirs", "string", path.resolve(options.dataDirectory)),
     entry("max.connections", "int", String(options.connectionsMax)),
+    entry("max.connections.per.ip", "int", String(options.connectionsPerAddressMax)),
+    entry("max.incremental.fetch.session.cache.slots", "int", String(options.fetchSessionsMax)),
     entry("min.insync.replicas", "int", "1"),
     entry("num.partitions", "int", String(options.partitionCountDefault)),
     entry("socket.request.max.bytes", "int", String(options.requestBytesMax)),

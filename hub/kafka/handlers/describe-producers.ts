@@ -1,5 +1,6 @@
 /** DescribeProducers: which producers have written to a partition, and how far they are. */
 import { StreamError } from "../../../shared/errors.ts";
+import { checkTopic } from "../authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { ResponseOf } from "../schema.ts";
@@ -17,8 +18,11 @@ export const describeProducers = handler(describeProducersApi, async (request, c
   ),
 }));
 
-async function describe(topic: string, partition: number, { engine }: RequestContext): Promise<PartitionAnswer> {
-  const producers = await settle(() => engine.producersOf({ topic, partition }));
+async function describe(topic: string, partition: number, context: RequestContext): Promise<PartitionAnswer> {
+  const producers = await settle(() => {
+    checkTopic(context, "read", topic);
+    return context.engine.producersOf({ topic, partition });
+  });
   if (producers instanceof StreamError) {
     return {
       partitionIndex: partition,
@@ -31,11 +35,11 @@ async function describe(topic: string, partition: number, { engine }: RequestCon
     partitionIndex: partition,
     errorCode: NO_ERROR,
     errorMessage: null,
-    activeProducers: producers.map(({ producerId, producerEpoch, lastSequence }) => ({
+    activeProducers: producers.map(({ producerId, producerEpoch, lastSequence, storedAt }) => ({
       producerId,
       producerEpoch,
       lastSequence,
-      lastTimestamp: -1,
+      lastTimestamp: storedAt,
       coordinatorEpoch: -1,
       currentTxnStartOffset: -1,
     })),

@@ -1,14 +1,17 @@
 /** Heartbeat: keeps a member's session alive and tells it of rebalances. */
+import { mayGroup } from "../authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { heartbeatApi } from "../schemas/groups.ts";
 
-export const heartbeat = handler(heartbeatApi, (request, { groups }) => ({
+export const heartbeat = handler(heartbeatApi, (request, context) => ({
   errorCode: wireCode(
-    groups.heartbeat({
-      group: request.groupId,
-      generation: request.generationId,
-      memberId: request.memberId,
-      instanceId: request.groupInstanceId,
-    }),
+    mayGroup(context, "read", request.groupId)
+      ? context.groups.heartbeat({
+          group: request.groupId,
+          generation: request.generationId,
+          memberId: request.memberId,
+          instanceId: request.groupInstanceId,
+        })
+      : "GROUP_AUTHORIZATION_FAILED",
   ),
 }));

@@ -1,4 +1,5 @@
 /** JoinGroup: enters a group, or stays in it with new metadata; answered when the rebalance is complete. */
+import { mayGroup } from "../authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { joinGroupApi } from "../schemas/groups.ts";
 
@@ -9,7 +10,9 @@ const MEMBER_ID_REQUIRED_FROM_VERSION = 4;
 /** KIP-814 */
 const SKIP_ASSIGNMENT_FROM_VERSION = 9;
 
-export const joinGroup = handler(joinGroupApi, async (request, { groups, version, clientId, peer }) => {
+export const joinGroup = handler(joinGroupApi, async (request, context) => {
+  const { groups, version, clientId, peer } = context;
+  if (!mayGroup(context, "read", request.groupId)) return refused(request.memberId);
   const { sessionTimeoutMs, rebalanceTimeoutMs } = request;
   const result = await groups.join({
     group: request.groupId,
@@ -39,3 +42,8 @@ export const joinGroup = handler(joinGroupApi, async (request, { groups, version
     })),
   };
 });
+
+function refused(memberId: string) {
+  const nothing = { generationId: -1, protocolType: null, protocolName: null, leader: "", skipAssignment: false };
+  return { errorCode: wireCode("GROUP_AUTHORIZATION_FAILED"), ...nothing, memberId, members: [] };
+}

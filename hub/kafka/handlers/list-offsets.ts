@@ -1,6 +1,7 @@
 /** ListOffsets: where a partition begins and ends, and which record is the first at or after a time. */
 import { StreamError } from "../../../shared/errors.ts";
 import type { TopicPartition } from "../../engine/engine.ts";
+import { checkTopic } from "../authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { LEADER_EPOCH } from "../options.ts";
@@ -14,7 +15,14 @@ const MAX_TIMESTAMP = -3;
 /** Tiered storage (KIP-405, KIP-1005): nothing is tiered, so local is all and tiered is nothing. */
 const EARLIEST_LOCAL = -4;
 const LATEST_TIERED = -5;
-const MAX_TIMESTAMP_FROM_VERSION = 7;
+/** Positions that not all versions know. */
+const firstVersions: ReadonlyMap<number, number> = new Map([
+  [LATEST, 1],
+  [EARLIEST, 1],
+  [MAX_TIMESTAMP, 7],
+  [EARLIEST_LOCAL, 8],
+  [LATEST_TIERED, 9],
+]);
 
 type Asked = RequestOf<typeof listOffsetsApi>["topics"][number]["partitions"][number];
 type Answer = ResponseOf<typeof listOffsetsApi>["topics"][number]["partitions"][number];
@@ -36,16 +44,18 @@ async function answer(topic: string, asked: Asked, context: RequestContext): Pro
   return { partitionIndex: asked.partitionIndex, errorCode: NO_ERROR, ...found };
 }
 
-async function find(at: TopicPartition, asked: Asked, { engine, version }: RequestContext): Promise<Found> {
+async function find(at: TopicPartition, asked: Asked, context: RequestContext): Promise<Found> {
+  const { engine, version } = context;
+  checkTopic(context, "describe", at.topic);
   const { logStartOffset, highWatermark } = engine.offsets(at);
   checkLeaderEpoch(asked.currentLeaderEpoch);
   const { timestamp } = asked;
+  if (timestamp < 0 && version < (firstVersions.get(timestamp) ?? Infinity)) {
+    throw new StreamError("UNSUPPORTED_VERSION", `the timestamp ${timestamp} has no meaning in version ${version}`);
+  }
   if (timestamp === LATEST) return position(highWatermark);
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) return position(logStartOffset);
   if (timestamp === LATEST_TIERED) return nothing;
-  if (timestamp < 0 && (timestamp !== MAX_TIMESTAMP || version < MAX_TIMESTAMP_FROM_VERSION)) {
-    throw new StreamError("UNSUPPORTED_VERSION", `the timestamp ${timestamp} has no meaning in version ${version}`);
-  }
   const found = await (timestamp === MAX_TIMESTAMP
     ? engine.maxTimestamp(at)
     : engine.offsetForTimestamp(at, timestamp));

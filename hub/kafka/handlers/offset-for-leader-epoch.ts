@@ -1,17 +1,19 @@
 /** OffsetForLeaderEpoch: with the one epoch there is, the answer is the end of the log. */
 import { StreamError } from "../../../shared/errors.ts";
+import { checkTopic } from "../authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import { LEADER_EPOCH } from "../options.ts";
 import { offsetForLeaderEpochApi } from "../schemas/records.ts";
 
 const UNDEFINED_EPOCH = { leaderEpoch: -1, endOffset: -1 };
 
-export const offsetForLeaderEpoch = handler(offsetForLeaderEpochApi, async (request, { engine }) => ({
+export const offsetForLeaderEpoch = handler(offsetForLeaderEpochApi, async (request, context) => ({
   topics: await inTurn(request.topics, async ({ topic, partitions }) => ({
     topic,
     partitions: await inTurn(partitions, async ({ partition, currentLeaderEpoch, leaderEpoch }) => {
       const found = await settle(() => {
-        const { highWatermark } = engine.offsets({ topic, partition });
+        checkTopic(context, "describe", topic);
+        const { highWatermark } = context.engine.offsets({ topic, partition });
         if (currentLeaderEpoch > LEADER_EPOCH) throw new StreamError("UNKNOWN_LEADER_EPOCH", `${currentLeaderEpoch}`);
         return leaderEpoch === LEADER_EPOCH ? { leaderEpoch, endOffset: highWatermark } : UNDEFINED_EPOCH;
       });

@@ -1,18 +1,20 @@
 /**
- * Produce: checks each partition's batch, stores it as it is, and answers once it is flushed. acks=1 and acks=-1 are
+ * Produce: checks each partition's batch, stores it, and answers once it is flushed. acks=1 and acks=-1 are
  * the same on one node: an acknowledgement is a promise. acks=0 is not answered; its only sign of trouble is a closed
  * connection. Topics are never created here; clients ask Metadata first.
  */
-import { readBatchHeader, stampAppendTime } from "../../../shared/batch/record-batch.ts";
 import { StreamError } from "../../../shared/errors.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
 import type { Timestamp } from "../../../shared/ids.ts";
 import type { Durability } from "../../../shared/record.ts";
+import { checkTopic } from "../authorize.ts";
 import { handler, NO_ERROR, NO_RESPONSE, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { checkProduced } from "../produce-check.ts";
+import { recordErrorsOf } from "../record-errors.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";
 import { produceApi } from "../schemas/records.ts";
+import { storedForm } from "../stored-form.ts";
 import { produceSettings } from "../topic-configs.ts";
 
 type ProduceRequest = RequestOf<typeof produceApi>;
@@ -24,8 +26,7 @@ const ACKS_LEADER = 1;
 const ACKS_ALL = -1;
 /** log_append_time of a topic that keeps the producer's time. */
 const NO_APPEND_TIME = -1;
-/** A batch is copied out of the request if the bytes it would keep alive are more than this many times its own. */
-const PINNED_RATIO_MAX = 2;
+const NO_RECORDS = Buffer.alloc(0);
 
 export const produce = handler(produceApi, async (request, context) => {
   const refusal = refusalOf(request);
@@ -72,8 +73,10 @@ async function append(data: PartitionData, context: RequestContext): Promise<Par
 
 function checkAndAppend(
   { topic, partition, records, durability }: PartitionData,
-  { engine, clock, options, version }: RequestContext,
+  context: RequestContext,
 ): Promise<PartitionResponse> {
+  const { engine, clock, options, version } = context;
+  checkTopic(context, "write", topic);
   const info = engine.topics.get(topic);
   if (info === undefined || partition < 0 || partition >= info.partitionCount) {
     throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `${topic}/${partition} does not exist`);
@@ -81,22 +84,12 @@ function checkAndAppend(
   const settings = produceSettings(info.config, options.topicDefaults);
   const now = clock.wallMs();
   const checked = checkProduced(records, { settings, produceVersion: version, now });
-  const batch = ownBytes(records ?? Buffer.alloc(0));
-  if (settings.isLogAppendTime) stampAppendTime(batch, now);
-  const header = settings.isLogAppendTime ? readBatchHeader(batch) : checked;
+  const { batch, header } = storedForm(records ?? NO_RECORDS, checked, { settings, now });
   return engine
     .append({ topic, partition, batch, header, durability })
     .then(({ baseOffset, logStartOffset }) =>
       stored(partition, { baseOffset, logStartOffset, appendTime: settings.isLogAppendTime ? now : NO_APPEND_TIME }),
     );
-}
-
-/** The engine keeps the batch for readers at the tail: it must not keep a request of many partitions alive. */
-function ownBytes(batch: Buffer): Buffer {
-  if (batch.buffer.byteLength <= batch.length * PINNED_RATIO_MAX) return batch;
-  const copy = Buffer.allocUnsafe(batch.length);
-  batch.copy(copy);
-  return copy;
 }
 
 function stored(
@@ -120,6 +113,7 @@ function failed(index: number, error: StreamError): PartitionResponse {
     baseOffset: -1,
     logAppendTimeMs: NO_APPEND_TIME,
     logStartOffset: -1,
+    recordErrors: recordErrorsOf(error),
     errorMessage: error.message,
   };
 }

@@ -20,6 +20,7 @@ export const apiVersionsApi = api({
 export const findCoordinatorApi = api({
   key: 10,
   name: "FindCoordinator",
+  note: "the hub, for groups; refused for transactions",
   versions: [0, 6],
   flexibleFrom: 3,
   request: {
@@ -50,9 +51,13 @@ export const findCoordinatorApi = api({
 export const describeClusterApi = api({
   key: 60,
   name: "DescribeCluster",
-  versions: [0, 1],
+  versions: [0, 2],
   flexibleFrom: 0,
-  request: { includeClusterAuthorizedOperations: boolean, endpointType: int8.from(1).or(1) },
+  request: {
+    includeClusterAuthorizedOperations: boolean,
+    endpointType: int8.from(1).or(1),
+    includeFencedBrokers: boolean.from(2).or(false),
+  },
   response: {
     throttleTimeMs: int32.or(0),
     errorCode: int16,
@@ -60,7 +65,13 @@ export const describeClusterApi = api({
     endpointType: int8.from(1).or(1),
     clusterId: string,
     controllerId: int32,
-    brokers: structs({ brokerId: int32, host: string, port: int32, rack: string.nullable().or(null) }),
+    brokers: structs({
+      brokerId: int32,
+      host: string,
+      port: int32,
+      rack: string.nullable().or(null),
+      isFenced: boolean.from(2).or(false),
+    }),
     clusterAuthorizedOperations: int32.or(OPERATIONS_NOT_REQUESTED),
   },
 });

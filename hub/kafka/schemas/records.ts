@@ -8,6 +8,7 @@ import { api, array, bigint64, int16, int32, int64, int8, records, string, struc
 export const produceApi = api({
   key: 0,
   name: "Produce",
+  note: "versions 0 to 2 are listed for old librdkafka and close the connection",
   versions: [3, 11],
   advertisedFrom: 0,
   flexibleFrom: 9,
@@ -40,6 +41,7 @@ export const produceApi = api({
 export const fetchApi = api({
   key: 1,
   name: "Fetch",
+  note: "with sessions from version 7, topic ids from 13 on; zstd is unpacked for clients that may not know it",
   versions: [4, 17],
   flexibleFrom: 12,
   request: {
@@ -99,6 +101,7 @@ export const fetchApi = api({
 export const listOffsetsApi = api({
   key: 2,
   name: "ListOffsets",
+  note: "nothing is tiered: all records are local",
   versions: [1, 10],
   flexibleFrom: 6,
   request: {
@@ -128,6 +131,7 @@ export const listOffsetsApi = api({
 export const offsetForLeaderEpochApi = api({
   key: 23,
   name: "OffsetForLeaderEpoch",
+  note: "one node has one epoch, 0",
   versions: [2, 4],
   flexibleFrom: 4,
   request: {
@@ -167,6 +171,7 @@ export const deleteRecordsApi = api({
 export const initProducerIdApi = api({
   key: 22,
   name: "InitProducerId",
+  note: "for idempotent producers; 53 with a transactional id",
   versions: [0, 5],
   flexibleFrom: 2,
   request: {
@@ -181,6 +186,7 @@ export const initProducerIdApi = api({
 export const describeProducersApi = api({
   key: 61,
   name: "DescribeProducers",
+  note: "the last timestamp is the hub's, of when the batch was stored",
   versions: [0, 0],
   flexibleFrom: 0,
   request: { topics: structs({ name: string, partitionIndexes: array(int32) }) },

@@ -1,5 +1,5 @@
 /** APIs about topics and their configuration. */
-import { api, array, boolean, int16, int32, int8, string, structs, uuid } from "../schema.ts";
+import { api, array, boolean, int16, int32, int8, string, struct, structs, uuid } from "../schema.ts";
 import { OPERATIONS_NOT_REQUESTED } from "./cluster.ts";
 
 export const metadataApi = api({
@@ -39,6 +39,64 @@ export const metadataApi = api({
   },
 });
 
+export const describeTopicPartitionsApi = api({
+  key: 75,
+  name: "DescribeTopicPartitions",
+  note: "up to 2000 partitions an answer",
+  versions: [0, 0],
+  flexibleFrom: 0,
+  request: {
+    topics: structs({ name: string }),
+    responsePartitionLimit: int32.or(2000),
+    cursor: struct({ topicName: string, partitionIndex: int32 }).nullable(),
+  },
+  response: {
+    throttleTimeMs: int32.or(0),
+    topics: structs({
+      errorCode: int16,
+      name: string.nullable(),
+      topicId: uuid,
+      isInternal: boolean.or(false),
+      partitions: structs({
+        errorCode: int16,
+        partitionIndex: int32,
+        leaderId: int32,
+        leaderEpoch: int32,
+        replicaNodes: array(int32),
+        isrNodes: array(int32),
+        eligibleLeaderReplicas: array(int32).nullable().or([]),
+        lastKnownElr: array(int32).nullable().or([]),
+        offlineReplicas: array(int32).or([]),
+      }),
+      topicAuthorizedOperations: int32.or(OPERATIONS_NOT_REQUESTED),
+    }),
+    nextCursor: struct({ topicName: string, partitionIndex: int32 }).nullable(),
+  },
+});
+
+export const listPartitionReassignmentsApi = api({
+  key: 46,
+  name: "ListPartitionReassignments",
+  note: "an empty list: one node has nothing to move",
+  versions: [0, 0],
+  flexibleFrom: 0,
+  request: { timeoutMs: int32, topics: structs({ name: string, partitionIndexes: array(int32) }).nullable() },
+  response: {
+    throttleTimeMs: int32.or(0),
+    errorCode: int16,
+    errorMessage: string.nullable(),
+    topics: structs({
+      name: string,
+      partitions: structs({
+        partitionIndex: int32,
+        replicas: array(int32),
+        addingReplicas: array(int32),
+        removingReplicas: array(int32),
+      }),
+    }),
+  },
+});
+
 export const createTopicsApi = api({
   key: 19,
   name: "CreateTopics",
@@ -73,6 +131,7 @@ export const createTopicsApi = api({
       })
         .nullable()
         .from(5),
+      topicConfigErrorCode: int16.from(5).or(0).tagged(0),
     }),
   },
 });
@@ -121,6 +180,7 @@ export const createPartitionsApi = api({
 export const describeConfigsApi = api({
   key: 32,
   name: "DescribeConfigs",
+  note: "of topics and of the broker",
   versions: [1, 4],
   flexibleFrom: 4,
   request: {

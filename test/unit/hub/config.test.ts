@@ -37,6 +37,57 @@ suite("hub config", () => {
     assert.throws(load, { code: "LISTENER_NOT_PROTECTED", message: /--kafka: kafka\.listen is not protected/ });
   });
 
+  const credential = `SCRAM-SHA-256$4096:${"A".repeat(22)}==$${"A".repeat(43)}=:${"A".repeat(43)}=`;
+  const users = JSON.stringify([{ name: "alice", credentials: [credential] }]);
+
+  test("users protect the Kafka listener, and so does the operator's word", () => {
+    const flags = { kafka: "0.0.0.0:9092" };
+    assert.equal(loadHubConfig({ flags, env: { TRIBUTARY_USERS: users } }).config.users.length, 1);
+    loadHubConfig({ flags, env: { TRIBUTARY_KAFKA_INSECURE: "true" } });
+  });
+
+  test("an unprotected listener is told beside mistakes in other sections", () => {
+    const load = () => loadHubConfig({ flags: { kafka: "0.0.0.0:9092" }, env: { TRIBUTARY_LOG_LEVEL: "loud" } });
+    assert.throws(load, { message: /2 mistakes[^]*kafka\.listen is not protected/ });
+  });
+
+  test("what is wrong with a user is told with its place and without its secrets", () => {
+    const broken = users.replace("$4096", "$4095").replace("alice", "al ice");
+    const check = (error: Error): boolean => {
+      assert.match(error.message, /users\[0\]\.name found "al ice", allowed is 1 to 249 letters/);
+      assert.match(error.message, /users\[0\]\.credentials\[0\] the credential cannot be used: it has 4095 iterations/);
+      assert.ok(!error.message.includes("AAA"));
+      return true;
+    };
+    assert.throws(() => loadHubConfig({ flags: {}, env: { TRIBUTARY_USERS: broken } }), check);
+    for (const misplaced of [
+      credential,
+      JSON.stringify([credential]),
+      JSON.stringify([{ name: "a", credentials: credential }]),
+    ]) {
+      const load = () => loadHubConfig({ flags: {}, env: { TRIBUTARY_USERS: misplaced } });
+      assert.throws(load, (error: Error) => !error.message.includes("AAA"), misplaced);
+    }
+  });
+
+  test("credentials are never shown, and who the commands log in as is no setting of the hub", () => {
+    const env = { TRIBUTARY_USERS: users, TRIBUTARY_USER: "alice", TRIBUTARY_PASSWORD: "pencil" };
+    const { explained, unusedVariables } = loadHubConfig({ flags: {}, env });
+    assert.deepEqual(unusedVariables, []);
+    assert.ok(!JSON.stringify(explained).includes("AAA"));
+    assert.equal(explained.find(({ path }) => path === "users[0].credentials")?.value, "***");
+  });
+
+  test("TLS needs both of its files", () => {
+    const env = { TRIBUTARY_KAFKA_TLS_CERT_FILE: "hub.crt" };
+    assert.throws(() => loadHubConfig({ flags: {}, env }), { message: /kafka\.tls\.keyFile is missing/ });
+    const both = { ...env, TRIBUTARY_KAFKA_TLS_KEY_FILE: "hub.key" };
+    assert.deepEqual(loadHubConfig({ flags: {}, env: both }).config.kafka.tls, {
+      certFile: "hub.crt",
+      keyFile: "hub.key",
+    });
+  });
+
   test("-1 stands for no limit, and what is neither a limit nor -1 is refused", () => {
     const load = (value: string) => loadHubConfig({ flags: {}, env: { TRIBUTARY_TOPICS_RETENTION_MS: value } });
     assert.equal(load("-1").config.topics.retentionMs, undefined);
@@ -48,6 +99,13 @@ suite("hub config", () => {
     const env = { TRIBUTARY_GROUPS_SESSION_TIMEOUT_MIN_MS: "9000", TRIBUTARY_GROUPS_SESSION_TIMEOUT_MAX_MS: "8000" };
     assert.throws(() => loadHubConfig({ flags: {}, env }), {
       message: /sessionTimeoutMaxMs found 8000, which is below/,
+    });
+  });
+
+  test("members must be told to report before their session ends", () => {
+    const env = { TRIBUTARY_GROUPS_CONSUMER_SESSION_TIMEOUT_MS: "5000" };
+    assert.throws(() => loadHubConfig({ flags: {}, env }), {
+      message: /consumerHeartbeatIntervalMs found 5000, which is not below/,
     });
   });
 });

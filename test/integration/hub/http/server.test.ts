@@ -17,27 +17,20 @@ const sources: Omit<HubHttpParts, "logger" | "onUplink" | "options"> = {
   clock: systemClock,
   engine: {
     clusterId: "abc",
+    compaction: {
+      runsTotal: 2,
+      bytesBeforeTotal: 900,
+      bytesAfterTotal: 300,
+      recordsRemovedTotal: 7,
+      lastDurationMs: 1500,
+    },
     topics: new Map([["readings", topic]]),
     offsets: ({ partition }) => ({ logStartOffset: 10, highWatermark: partition === 0 ? 50 : 10, bytes: 400 }),
   },
   groups: {
-    list: () => [{ group: "<b>g</b>", protocolType: "consumer", state: "Stable" }],
-    describe: (group) => ({
-      group,
-      protocolType: "consumer",
-      protocolName: "range",
-      state: "Stable",
-      members: [
-        {
-          memberId: "m",
-          instanceId: null,
-          clientId: "c",
-          clientHost: "/",
-          metadata: Buffer.alloc(0),
-          assignment: Buffer.alloc(0),
-        },
-      ],
-    }),
+    list: () => [
+      { group: "<b>g</b>", type: "classic", protocolType: "consumer", state: "Stable", memberCount: 1 },
+    ],
     committed: () =>
       new Map([
         [
@@ -57,8 +50,11 @@ const sources: Omit<HubHttpParts, "logger" | "onUplink" | "options"> = {
       connections: 1,
       connectionsTotal: 2,
       connectionsRefusedTotal: 0,
+      loginFailuresTotal: 0,
       requestsTotal: new Map([["Fetch", 3]]),
       fetchesParked: 0,
+      fetchSessions: 0,
+      fetchSessionPartitions: 0,
       bytesInTotal: 4,
       bytesOutTotal: 5,
     }),

@@ -17,11 +17,15 @@ const status: HubStatus = {
     connections: 0,
     connectionsTotal: 0,
     connectionsRefusedTotal: 0,
+    loginFailuresTotal: 0,
     requestsTotal: {},
     fetchesParked: 0,
+    fetchSessions: 0,
+    fetchSessionPartitions: 0,
     bytesInTotal: 0,
     bytesOutTotal: 0,
   },
+  compaction: { runsTotal: 0, bytesBeforeTotal: 0, bytesAfterTotal: 0, recordsRemovedTotal: 0, lastDurationMs: 0 },
   process: { residentBytes: 0 },
 };
 

@@ -6,7 +6,7 @@ import { readClientId, readRequestStart, writeResponseHeader } from "../../../..
 import type { Api, Encodable, FieldSpec, Shape, StructSpec } from "../../../../hub/kafka/schema.ts";
 import { structSpec } from "../../../../hub/kafka/schema.ts";
 import { apiVersionsApi } from "../../../../hub/kafka/schemas/cluster.ts";
-import { heartbeatApi, joinGroupApi, offsetFetchApi } from "../../../../hub/kafka/schemas/groups.ts";
+import { consumerGroupHeartbeatApi, heartbeatApi, joinGroupApi, offsetFetchApi } from "../../../../hub/kafka/schemas/groups.ts";
 import { fetchApi, produceApi } from "../../../../hub/kafka/schemas/records.ts";
 import { deleteTopicsApi, metadataApi } from "../../../../hub/kafka/schemas/topics.ts";
 import { REQUEST_ELEMENTS_MAX, WireReader } from "../../../../hub/kafka/wire-reader.ts";
@@ -336,4 +336,16 @@ test("records are read as a view and large ones are written by reference", () =>
   const records = decoded.topicData[0]?.partitionData[0]?.records;
   assert.equal(records?.buffer, frame.buffer);
   assert.ok(records?.equals(batch));
+});
+
+test("a struct that may be null has a byte before it: -1 for null, 1 where it follows", () => {
+  const heartbeat = { errorCode: 0, errorMessage: null, memberId: "m", memberEpoch: 1, heartbeatIntervalMs: 2 };
+  const encode = (assignment: { readonly topicPartitions: [] } | null): string => {
+    const writer = new WireWriter();
+    encodeResponse(consumerGroupHeartbeatApi, 0, writer, { ...heartbeat, assignment });
+    return writer.takeBody().toString("hex");
+  };
+  const before = "00000000" + "0000" + "00" + "026d" + "00000001" + "00000002";
+  assert.equal(encode(null), `${before}ff00`);
+  assert.equal(encode({ topicPartitions: [] }), `${before}01` + "0100" + "00");
 });

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StreamError } from "../../../../shared/errors.ts";
 import { dispatch, handlers } from "../../../../hub/kafka/dispatch.ts";
+import { SaslSession } from "../../../../hub/kafka/sasl/sasl-session.ts";
 import { apiVersionsApi } from "../../../../hub/kafka/schemas/cluster.ts";
 import { allApis } from "../../../support/kafka-apis.ts";
 import { answer, kafkaServices, testPeer } from "../../../support/kafka-hub.ts";
+import { testDirectory } from "../../../support/test-users.ts";
 
 const ascending = (a: number, b: number): number => a - b;
 const start = (apiKey: number, version: number): Buffer => {
@@ -58,9 +60,25 @@ test("other versions and APIs that are not served close the connection", () => {
     [1, 18],
     [3, 14],
     [3, -1],
-    [17, 0],
+    [4, 0],
     [999, 0],
   ] as const) {
     assert.throws(() => dispatch(start(apiKey, version), kafkaServices(), testPeer()), closes, `${apiKey} v${version}`);
   }
+});
+
+test("on a connection that has to log in, nothing but what that needs is served before", async () => {
+  const sasl = new SaslSession({
+    users: await testDirectory({ alice: "pencil" }),
+    mechanisms: ["PLAIN"],
+    onLogin: () => undefined,
+    onFailure: () => undefined,
+  });
+  const needed = new Set([17, 18, 36]);
+  for (const { key, name, first } of allApis) {
+    if (needed.has(key)) continue;
+    const serve = () => dispatch(start(key, first), kafkaServices(), { ...testPeer(), sasl });
+    assert.throws(serve, { code: "ILLEGAL_SASL_STATE", message: new RegExp(name) });
+  }
+  assert.equal(dispatch(start(18, 0), kafkaServices(), { ...testPeer(), sasl }).api, "ApiVersions");
 });

@@ -72,3 +72,16 @@ for (const [what, bytes, code] of refusals) {
     );
   });
 }
+
+test("limits are those at the time when a frame begins", () => {
+  const reader = new FrameReader(FRAME_BYTES_MAX);
+  const token = Buffer.alloc(3, 1);
+  const request = Buffer.alloc(100, 2);
+  reader.setLimits(1, 10);
+  reader.push(Buffer.concat([token, request, request].map(framed)));
+  assert.deepEqual(reader.next(), token);
+  reader.setLimits(8, 100);
+  assert.deepEqual(reader.next(), request);
+  reader.setLimits(8, 99);
+  assert.throws(() => reader.next(), { code: "INVALID_REQUEST", message: /100 bytes; 8 to 99 are allowed/ });
+});

@@ -194,17 +194,18 @@ test("describe groups: an unknown group is dead up to version 5 and not found fr
 test("list groups: filtered by state whatever its case, and by type", async () => {
   const services = await setUp({
     list: () => [
-      { group: "a", protocolType: "consumer", state: "Stable" },
-      { group: "b", protocolType: "", state: "Empty" },
+      { group: "a", type: "classic", protocolType: "consumer", state: "Stable", memberCount: 1 },
+      { group: "b", type: "classic", protocolType: "", state: "Empty", memberCount: 0 },
+      { group: "c", type: "consumer", protocolType: "consumer", state: "Assigning", memberCount: 1 },
     ],
   });
   const list = async (statesFilter: string[], typesFilter: string[]) => {
     const response = await answer(services, { api: listGroupsApi, version: 5, request: { statesFilter, typesFilter } });
     return response.groups.map(({ groupId, groupType }) => `${groupId} ${groupType}`);
   };
-  assert.deepEqual(await list([], []), ["a classic", "b classic"]);
+  assert.deepEqual(await list([], []), ["a classic", "b classic", "c consumer"]);
   assert.deepEqual(await list(["stable"], ["Classic"]), ["a classic"]);
-  assert.deepEqual(await list([], ["consumer"]), []);
+  assert.deepEqual(await list(["assigning"], ["consumer"]), ["c consumer"]);
 });
 
 test("delete groups and offset delete: errors of the group and of its partitions", async () => {

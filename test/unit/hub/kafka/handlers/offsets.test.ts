@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readBatchHeader, stampProducer } from "../../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../../shared/batch/records.ts";
+import { systemClock } from "../../../../../shared/clock.ts";
 import {
   deleteRecordsApi,
   describeProducersApi,
@@ -58,6 +59,8 @@ test("list offsets: what does not exist or has no meaning is an error of the par
   assert.deepEqual(await list(-1, { topic: "other" }), [3, -1, -1]);
   assert.deepEqual(await list(-1, { partition: 7 }), [3, -1, -1]);
   assert.deepEqual(await list(-3, { version: 6 }), [35, -1, -1]);
+  assert.deepEqual(await list(-4, { version: 7 }), [35, -1, -1]);
+  assert.deepEqual(await list(-5, { version: 8 }), [35, -1, -1]);
   assert.deepEqual(await list(-6), [35, -1, -1]);
   assert.deepEqual(await list(-1, { currentLeaderEpoch: 1 }), [75, -1, -1]);
 });
@@ -105,12 +108,15 @@ test("delete records: moves the log start, -1 to the end, and not beyond", async
   );
 });
 
-test("describe producers: who has written, and how far", async () => {
+test("describe producers: who has written, how far, and when", async () => {
+  const before = systemClock.wallMs();
   const { services } = await setUp();
   const request = { topics: [{ name: "t", partitionIndexes: [0, 1, 9] }] };
   const { topics } = await answer(services, { api: describeProducersApi, version: 0, request });
   const [written, empty, unknown] = topics[0]?.partitions ?? [];
   const [producer] = written?.activeProducers ?? [];
   assert.deepEqual([producer?.producerId, producer?.producerEpoch, producer?.lastSequence], [42n, 3, 3]);
+  const { lastTimestamp = 0 } = producer ?? {};
+  assert.ok(before <= lastTimestamp && lastTimestamp <= systemClock.wallMs(), "when it last wrote");
   assert.deepEqual([empty?.activeProducers.length, unknown?.errorCode], [0, 3]);
 });

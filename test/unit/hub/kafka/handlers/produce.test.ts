@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { decodeRecords, encodeRecords } from "../../../../../shared/batch/records.ts";
 import {
   checkBatch,
+  codecOf,
   isLogAppendTime,
   readBatchHeader,
   stampProducer,
@@ -46,6 +47,24 @@ test("a batch is stored as it is and answered with its offset", async () => {
   );
   const stored = engine.read({ topic: "t", partition: 0, offset: 1, bytesMax: 1e6, atLeastOne: true }).batches[0];
   assert.ok(stored?.subarray(16).equals(records.subarray(16)));
+});
+
+test("a compacted topic refuses records without a key and says which; of an old request only the batch", async () => {
+  for (const policy of ["compact", "delete,compact"]) {
+    const { engine, produce } = await setUp({ "cleanup.policy": policy });
+    const keys = ["a", null, "b", null].map((key) => (key === null ? null : Buffer.from(key)));
+    const records = (): Buffer => encodeRecords(keys.map((key) => ({ timestamp: 1000, key, value: Buffer.from("v") })));
+    const response = await produce(producing({ records: records() }));
+    assert.deepEqual([response?.errorCode, response?.baseOffset], [87, -1]);
+    assert.deepEqual(
+      response?.recordErrors.map(({ batchIndex }) => batchIndex),
+      [1, 3],
+    );
+    assert.equal((await produce(producing({ records: records() }), 7))?.errorCode, 87);
+    assert.equal(engine.appends.length, 0);
+    const keyed = encodeRecords([{ timestamp: 1000, key: Buffer.from("a"), value: null }], "gzip");
+    assert.equal((await produce(producing({ records: keyed })))?.errorCode, 0);
+  }
 });
 
 test("acknowledged means flushed, with acks=1 too", async () => {
@@ -159,6 +178,51 @@ test("LogAppendTime: the hub's time goes into the batch and into the answer", as
   assert.ok(isLogAppendTime(checkBatch(stored)));
   assert.equal(readBatchHeader(stored).maxTimestamp, clock.wallMs());
   assert.equal(engine.appends[0]?.header.maxTimestamp, clock.wallMs());
+});
+
+test("a topic's own compression: stored in its codec, in the order of the requests, and retries are recognised", async () => {
+  const { engine, services, produce } = await setUp({ "compression.type": "zstd" });
+  const numbered = (value: string, baseSequence: number): Buffer => {
+    const records = batchOf(value);
+    stampProducer(records, { producerId: 9n, producerEpoch: 0, baseSequence });
+    return records;
+  };
+  engine.holdCommits();
+  const pending = ["a", "b"].map((value, sequence) => {
+    const request = producing({ records: numbered(value, sequence) });
+    return dispatch(requestFrame(produceApi, 9, request), services, testPeer()).response;
+  });
+  assert.equal(engine.appends.length, 2, "asked for before anything is answered");
+  engine.releaseCommits();
+  for (const response of pending) await response;
+  const again = await produce(producing({ records: numbered("b", 1) }));
+  assert.deepEqual([again?.errorCode, again?.baseOffset], [0, 1]);
+  const { batches } = engine.read({ topic: "t", partition: 0, offset: 0, bytesMax: 1e6, atLeastOne: true });
+  assert.deepEqual(
+    batches.map((batch) => [
+      codecOf(checkBatch(batch)),
+      ...Array.from(decodeRecords(batch), ({ value }) => String(value)),
+    ]),
+    [
+      ["zstd", "a"],
+      ["zstd", "b"],
+    ],
+  );
+});
+
+test("records beyond the topic's limits of time are named to clients that can hear it, from version 8 on", async () => {
+  const { engine, produce, clock } = await setUp({ "message.timestamp.before.max.ms": "1000" });
+  const times = [clock.wallMs(), clock.wallMs() - 2000];
+  const records = encodeRecords(times.map((timestamp) => ({ timestamp, key: null, value: Buffer.from("v") })));
+  for (const [version, indexes] of [
+    [7, []],
+    [8, [1]],
+    [11, [1]],
+  ] as const) {
+    const response = await produce(producing({ records }), version);
+    assert.deepEqual([response?.errorCode, response?.recordErrors.map(({ batchIndex }) => batchIndex)], [32, indexes]);
+  }
+  assert.equal(engine.appends.length, 0);
 });
 
 test("a small batch of a large request does not keep the request alive", async () => {

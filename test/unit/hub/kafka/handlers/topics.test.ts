@@ -287,7 +287,15 @@ test("configs: every key is described with its type, source and synonyms", async
   assert.equal((await ask(2, "other", null))?.errorCode, 3);
   assert.ok((await ask(4, "1", null))?.configs.some(({ name }) => name === "num.partitions"));
   assert.equal((await ask(4, "2", null))?.errorCode, 42);
-  assert.equal((await ask(99, "t", null))?.errorCode, 42);
+  for (const [type, name] of [
+    [8, "1"],
+    [32, "a-group"],
+    [99, "t"],
+  ] as const) {
+    const refused = await ask(type, name, null);
+    assert.deepEqual([refused?.errorCode, refused?.configs], [42, []], "loggers and groups have none here");
+    assert.match(refused?.errorMessage ?? "", /resource type \d+ is not served/);
+  }
 });
 
 test("the hub is cluster, controller and coordinator", async () => {
