@@ -50,6 +50,8 @@ function openConsumer(
   });
 }
 
+const ASSIGNMENT_POLL_MS = 50;
+
 /** In a group of its own: the library's stream is always a member's. */
 const ownGroup = (): string => `driver-${process.pid}-${Date.now()}`;
 
@@ -133,7 +135,9 @@ async function calls({ topic, group, ...connection }: TopicGroup): Promise<void>
   await tellCall("deleteGroupOffsets", async () => {
     await admin.deleteConsumerGroupOffsets({ groupId: group, topics: [{ name: topic, partitionIndexes: [0] }] });
   });
-  await tellCall("deleteGroups", () => admin.deleteGroups({ groups: [group] }));
+  await tellCall("deleteGroups", async () => {
+    await admin.deleteGroups({ groups: [group] });
+  });
   await tellCall("describeCluster", async () => ({ brokers: (await admin.metadata({})).brokers.size }));
   await tellCall("describeAcls", () =>
     protocolName(async () => {
@@ -264,16 +268,17 @@ await serveDriver({
       ...(instanceId === undefined ? {} : { groupInstanceId: instanceId }),
       autocommit: false,
     });
-    let owned = new Set<number>();
-    const takeAssignment = (): void => {
-      const partitions = (consumer.assignments ?? [])
-        .filter((each) => each.topic === topic)
-        .flatMap((each) => each.partitions);
-      owned = new Set(partitions);
-      tell({ assigned: partitions });
+    const assigned = (): readonly number[] =>
+      (consumer.assignments ?? []).filter((each) => each.topic === topic).flatMap((each) => each.partitions);
+    let told = "";
+    const tellAssignment = (): void => {
+      const now = assigned().join(" ");
+      if (now !== told) tell({ assigned: assigned() });
+      told = now;
     };
-    consumer.on("consumer:group:join", takeAssignment);
-    consumer.on("consumer:group:rebalance", takeAssignment);
+    consumer.on("consumer:group:join", tellAssignment);
+    // By the newer protocol an assignment changes some time after a heartbeat, without an event of its own.
+    const watch = setInterval(tellAssignment, ASSIGNMENT_POLL_MS);
     const stream = await consumer.consume({
       topics: [topic],
       mode: "committed",
@@ -289,7 +294,7 @@ await serveDriver({
     try {
       for await (const { partition, offset, value, leaderEpoch } of stream) {
         // Fetched before a rebalance gave the partition away.
-        if (!owned.has(partition)) continue;
+        if (!assigned().includes(partition)) continue;
         tell({ record: [partition, Number(offset), value] });
         const next = offset + 1n;
         try {
@@ -302,6 +307,7 @@ await serveDriver({
     } catch (error) {
       if (!isStopped) throw error;
     }
+    clearInterval(watch);
     await consumer.close(true);
     tell({ left: true });
   },
