@@ -6,6 +6,7 @@ export const crashPoints = [
   "hub-before-append",
   "hub-before-fsync",
   "hub-before-ack",
+  "hub-before-replace",
   "agent-before-fsync",
   "agent-before-puback",
 ] as const;

@@ -27,6 +27,12 @@ export const errorTable = {
     meaning: "Another program listens on the address.",
     hint: "Stop the other program, or choose another port; port 0 takes any free one.",
   },
+  CERTIFICATE_INVALID: {
+    retriable: false,
+    wire: -1,
+    meaning: "A TLS certificate or its key cannot be used.",
+    hint: "The message says what is wrong with which file; the key must be readable by the hub's user alone.",
+  },
   // The log
   LOG_LOCKED: {
     retriable: true,
@@ -255,6 +261,36 @@ export const errorTable = {
     meaning: "The group coordinator is not ready.",
     hint: "Clients try again by themselves.",
   },
+  FENCED_MEMBER_EPOCH: {
+    retriable: false,
+    wire: 110,
+    meaning: "The request carries another member epoch than the member has (KIP-848).",
+    hint: "The member gives up its partitions and joins again; clients do this by themselves.",
+  },
+  UNRELEASED_INSTANCE_ID: {
+    retriable: false,
+    wire: 111,
+    meaning: "A living member uses the same group.instance.id.",
+    hint: "Give each instance its own id; after a crash wait until the session of the old one has ended.",
+  },
+  UNSUPPORTED_ASSIGNOR: {
+    retriable: false,
+    wire: 112,
+    meaning: "The hub has no assignor of this name.",
+    hint: "Set group.remote.assignor to uniform or range, or leave it out.",
+  },
+  STALE_MEMBER_EPOCH: {
+    retriable: false,
+    wire: 113,
+    meaning: "The offset is committed or fetched in a member epoch that is over (KIP-848).",
+    hint: "The client learns the new epoch with its next heartbeat and tries again.",
+  },
+  INVALID_REGULAR_EXPRESSION: {
+    retriable: false,
+    wire: 128,
+    meaning: "The regular expression of a subscription is not valid, or too large.",
+    hint: "It is RE2 syntax, matches whole topic names, and must stay below the limits that the message names.",
+  },
   OFFSET_METADATA_TOO_LARGE: {
     retriable: false,
     wire: 12,
@@ -269,6 +305,24 @@ export const errorTable = {
     hint: "ApiVersions lists what is.",
   },
   INVALID_REQUEST: { retriable: false, wire: 42, meaning: "The request is malformed.", hint: "Update the client." },
+  SASL_AUTHENTICATION_FAILED: {
+    retriable: false,
+    wire: 58,
+    meaning: "Nobody could be authenticated: user name, password or SASL message is wrong.",
+    hint: "Check user and password; `users` in the hub's configuration has what `tributary users hash NAME` printed.",
+  },
+  UNSUPPORTED_SASL_MECHANISM: {
+    retriable: false,
+    wire: 33,
+    meaning: "The hub does not offer this SASL mechanism on this connection.",
+    hint: "Use SCRAM-SHA-512 or SCRAM-SHA-256. PLAIN is offered over TLS and to clients on the hub's own machine.",
+  },
+  ILLEGAL_SASL_STATE: {
+    retriable: false,
+    wire: 34,
+    meaning: "A request came before its connection was authenticated, or a SASL message out of order.",
+    hint: "The hub has users: set the client up for SASL. On a hub without users it must be set up without SASL.",
+  },
   INVALID_REQUIRED_ACKS: {
     retriable: false,
     wire: 21,
@@ -280,6 +334,55 @@ export const errorTable = {
     wire: 53,
     meaning: "The hub has no Kafka transactions.",
     hint: "Use the idempotent producer without transactional.id.",
+  },
+  TRANSACTIONAL_ID_NOT_FOUND: {
+    retriable: false,
+    wire: 105,
+    meaning: "There is no transaction under this transactional.id.",
+    hint: "The hub has no Kafka transactions; use the idempotent producer without transactional.id.",
+  },
+  FETCH_SESSION_ID_NOT_FOUND: {
+    retriable: true,
+    wire: 70,
+    meaning: "The consumer's fetch session is gone: it made room for another one, or the hub was started again.",
+    hint: "Clients open a new one by themselves.",
+  },
+  INVALID_FETCH_SESSION_EPOCH: {
+    retriable: true,
+    wire: 71,
+    meaning: "Consumer and hub do not agree on how far the fetch session is.",
+    hint: "Clients open a new one by themselves.",
+  },
+  FETCH_SESSION_TOPIC_ID_ERROR: {
+    retriable: true,
+    wire: 106,
+    meaning: "The fetch session names its topics by id and the request by name, or the other way round.",
+    hint: "Clients open a new one by themselves.",
+  },
+  // Permissions
+  TOPIC_AUTHORIZATION_FAILED: {
+    retriable: false,
+    wire: 29,
+    meaning: "The user may not do this with the topic.",
+    hint: "Add the permission to the user's `acls`; docs/kafka-authorization.md says which one each API needs.",
+  },
+  GROUP_AUTHORIZATION_FAILED: {
+    retriable: false,
+    wire: 30,
+    meaning: "The user may not do this with the consumer group.",
+    hint: "Add the permission to the user's `acls`; docs/kafka-authorization.md says which one each API needs.",
+  },
+  CLUSTER_AUTHORIZATION_FAILED: {
+    retriable: false,
+    wire: 31,
+    meaning: "The user may not do this with the cluster.",
+    hint: "Add the permission to the user's `acls`; docs/kafka-authorization.md says which one each API needs.",
+  },
+  SECURITY_DISABLED: {
+    retriable: false,
+    wire: 54,
+    meaning: "The hub has no users, so it has no access control lists.",
+    hint: "Configure `users` in the hub's configuration.",
   },
   // The uplink
   PROTOCOL_VIOLATION: {

@@ -31,6 +31,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "shared/log/*.ts": "test/conformance/partitioned-log.test.ts",
   "shared/batch/{batch-builder,merge}.ts": "test/unit/shared/batch/records.test.ts",
   "hub/engine/*.ts": "test/conformance/engine.test.ts",
+  "hub/group/consumer/{members,reconcile}.ts": "test/unit/hub/group/consumer/consumer-coordinator.test.ts",
   "agent/mqtt/{exact-copy,outgoing-queues,retained-store,session-*,will-store}.ts":
     "test/conformance/mqtt-persistence.test.ts",
   "agent/mqtt/{broker-errors,connect-guard,mqtt-broker,websocket-server}.ts":
@@ -39,8 +40,11 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "hub/kafka/handlers/*.ts": "test/unit/hub/kafka/handlers/{fetch,groups,offsets,produce,topics}.test.ts",
   "hub/kafka/{handler,request-header,schema,wire-reader,wire-writer}.ts": "test/unit/hub/kafka/compile.test.ts",
   "hub/kafka/{connection,listener}.ts": "test/integration/kafka-listener.test.ts",
+  "hub/kafka/{tls-terminator,sasl/mechanisms,sasl/raw-token,sasl/wrong-credentials}.ts":
+    "test/integration/kafka-security.test.ts",
   "hub/kafka/{alter-topic-config,topic-ids}.ts": "test/unit/hub/kafka/handlers/topics.test.ts",
   "hub/kafka/fetch-read.ts": "test/unit/hub/kafka/handlers/fetch.test.ts",
+  "hub/kafka/record-errors.ts": "test/unit/hub/kafka/stored-form.test.ts",
   // The uplink's core over a simulated link, and its shell over real sockets that are cut at every byte.
   "agent/uplink/{lane,lane-sender,ready-lanes,send-window,uplink-events}.ts":
     "test/unit/agent/uplink/simulation.test.ts",

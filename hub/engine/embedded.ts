@@ -4,18 +4,21 @@
  */
 import type { Clock } from "../../shared/clock.ts";
 import { StreamError } from "../../shared/errors.ts";
-import type { Offset, ProducerEpoch, ProducerId, Sequence, Timestamp } from "../../shared/ids.ts";
+import type { Offset, ProducerId, Timestamp } from "../../shared/ids.ts";
 import { invariant } from "../../shared/invariant.ts";
 import type { LogPartition, LogTopic } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
 import type { Logger } from "../../shared/logger.ts";
+import { cleanupSettings } from "./cleanup-settings.ts";
 import type {
   AppendRequest,
   Appended,
   CommittedOffset,
+  CompactionStats,
   Engine,
   GroupSnapshot,
   PartitionOffsets,
+  PartitionProducer,
   ProducerPosition,
   ReadRequest,
   ReadResult,
@@ -25,6 +28,7 @@ import type {
 } from "./engine.ts";
 import type { CommittedRow } from "./group-tables.ts";
 import { TailCache } from "./tail-cache.ts";
+import { TopicCompaction } from "./topic-compaction.ts";
 import { checkTopicName } from "./topic-name.ts";
 
 export type EmbeddedEngineOptions = {
@@ -39,6 +43,8 @@ export type EmbeddedEngineOptions = {
   readonly retentionBytes: number | undefined;
   /** How often retention looks at every partition. */
   readonly retentionCheckMs: number;
+  /** How often partitions of compacted topics are looked at. */
+  readonly compactionCheckMs: number;
 };
 
 type View = { readonly topic: LogTopic; readonly info: TopicInfo };
@@ -53,6 +59,7 @@ export class EmbeddedEngine implements Engine {
   readonly #cache: TailCache;
   readonly #listeners = new Set<(at: TopicPartition) => void>();
   readonly #retentionTimer: NodeJS.Timeout;
+  readonly #compaction: TopicCompaction;
 
   constructor(parts: { log: WorkerLog; clock: Clock; logger: Logger; options: EmbeddedEngineOptions }) {
     this.#log = parts.log;
@@ -64,10 +71,19 @@ export class EmbeddedEngine implements Engine {
     this.#log.onCommit((changed) => this.#announceSoon(changed));
     this.#retentionTimer = setInterval(() => this.#retain(), parts.options.retentionCheckMs);
     this.#retentionTimer.unref();
+    this.#compaction = new TopicCompaction({
+      ...parts,
+      checkMs: parts.options.compactionCheckMs,
+      onCompacted: ({ id }, cleanEnd) => this.#cache.forgetBefore(id, cleanEnd),
+    });
   }
 
   get topics(): ReadonlyMap<string, TopicInfo> {
     return this.#topics;
+  }
+
+  get compaction(): CompactionStats {
+    return this.#compaction.stats;
   }
 
   get clusterId(): string {
@@ -183,11 +199,11 @@ export class EmbeddedEngine implements Engine {
     });
   }
 
-  async producersOf(
-    at: TopicPartition,
-  ): Promise<readonly { producerId: ProducerId; producerEpoch: ProducerEpoch; lastSequence: Sequence }[]> {
+  async producersOf(at: TopicPartition): Promise<readonly PartitionProducer[]> {
     const rows = await this.#log.producersOf(this.#partition(at));
-    return rows.map(({ producerId, epoch, lastSequence }) => ({ producerId, producerEpoch: epoch, lastSequence }));
+    return rows.map(({ producerId, epoch: producerEpoch, lastSequence, updatedAt: storedAt }) => {
+      return { producerId, producerEpoch, lastSequence, storedAt };
+    });
   }
 
   async commitOffsets(group: string, offsets: readonly CommittedOffset[]): Promise<void> {
@@ -219,6 +235,7 @@ export class EmbeddedEngine implements Engine {
 
   async close(): Promise<void> {
     clearInterval(this.#retentionTimer);
+    this.#compaction.close();
     await this.#log.close();
   }
 
@@ -249,7 +266,7 @@ export class EmbeddedEngine implements Engine {
 
   #retain(): void {
     for (const { name, config } of this.#topics.values()) {
-      if (config["cleanup.policy"] === "compact") continue;
+      if (!cleanupSettings(config).deletes) continue;
       const bytesMax = limit(config["retention.bytes"], this.#options.retentionBytes);
       const retentionMs = limit(config["retention.ms"], this.#options.retentionMs);
       if (bytesMax === undefined && retentionMs === undefined) continue;

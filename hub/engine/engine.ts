@@ -46,7 +46,10 @@ export type ReadRequest = TopicPartition & {
   readonly atLeastOne: boolean;
 };
 
-/** Whole batches in order, as stored; the first one contains the offset asked for. Empty at the end of the log. */
+/**
+ * Whole batches in order, as stored; the first one contains the offset asked for, or follows it where compaction has left
+ * a gap. Empty at the end of the log.
+ */
 export type ReadResult = {
   /** Each holds one or more whole batches. */
   readonly batches: readonly Buffer[];
@@ -62,6 +65,14 @@ export type ProducerPosition = TopicPartition & {
   readonly lastSequence: Sequence;
 };
 
+export type PartitionProducer = {
+  readonly producerId: ProducerId;
+  readonly producerEpoch: ProducerEpoch;
+  readonly lastSequence: Sequence;
+  /** When its last batch was stored. */
+  readonly storedAt: Timestamp;
+};
+
 export type CommittedOffset = TopicPartition & {
   readonly offset: Offset;
   readonly leaderEpoch: number;
@@ -71,6 +82,17 @@ export type CommittedOffset = TopicPartition & {
 
 /** A group's membership as the coordinator persists it: opaque to the engine. */
 export type GroupSnapshot = { readonly group: string; readonly snapshot: Uint8Array };
+
+/** What compaction has done since the start. */
+export type CompactionStats = {
+  readonly runsTotal: number;
+  /** Of the batches that were looked at, before and after. */
+  readonly bytesBeforeTotal: number;
+  readonly bytesAfterTotal: number;
+  readonly recordsRemovedTotal: number;
+  /** Of the last partition that was compacted. */
+  readonly lastDurationMs: number;
+};
 
 export interface Engine {
   /** Every topic by name; a live view, changed by createTopic, deleteTopic, createPartitions and alterTopic. */
@@ -118,9 +140,7 @@ export interface Engine {
   newProducerId(): Promise<ProducerId>;
   producerPositions(producerId: ProducerId): Promise<readonly ProducerPosition[]>;
   /** Every producer with state in the partition, for DescribeProducers. */
-  producersOf(
-    at: TopicPartition,
-  ): Promise<readonly { producerId: ProducerId; producerEpoch: ProducerEpoch; lastSequence: Sequence }[]>;
+  producersOf(at: TopicPartition): Promise<readonly PartitionProducer[]>;
 
   /** Durable on return. */
   commitOffsets(group: string, offsets: readonly CommittedOffset[]): Promise<void>;
@@ -130,6 +150,8 @@ export interface Engine {
   /** Durable on return; an undefined snapshot deletes the group together with its committed offsets. */
   saveGroup(group: string, snapshot: Uint8Array | undefined): Promise<void>;
   loadGroups(): Promise<readonly GroupSnapshot[]>;
+
+  readonly compaction: CompactionStats;
 
   close(): Promise<void>;
 }

@@ -57,6 +57,19 @@ export class TailCache {
     return found;
   }
 
+  /**
+   * Drops batches that begin before `offset`: they were compacted. Who reads an old value from here and its successor from
+   * the disk could otherwise miss the tombstone between them.
+   */
+  forgetBefore(partitionId: number, offset: Offset): void {
+    const run = this.#runs.get(partitionId);
+    if (run === undefined) return;
+    const kept = run.batches.slice(run.first).filter(({ baseOffset }) => baseOffset >= offset);
+    this.#clear(run);
+    run.batches = kept;
+    for (const { bytes } of kept) this.#bytes += bytes.length;
+  }
+
   forget(partitionId: number): void {
     const run = this.#runs.get(partitionId);
     if (run === undefined) return;

@@ -3,6 +3,7 @@ import { isLogAppendTime, isTransactional, checkBatch, readBatchHeader } from ".
 import type { BatchHeader } from "../../shared/batch/record-batch.ts";
 import { StreamError } from "../../shared/errors.ts";
 import type { Timestamp } from "../../shared/ids.ts";
+import { checkKeys } from "./record-keys.ts";
 import type { ProduceSettings } from "./topic-configs.ts";
 
 const MAGIC_AT = 16;
@@ -48,6 +49,7 @@ export function checkProduced(records: Buffer | null, check: ProduceCheck): Batc
   }
   if (isTransactional(header)) throw new StreamError("TRANSACTIONS_NOT_SUPPORTED", "a transactional batch");
   if (!settings.isLogAppendTime) checkTimestamps(header, settings, now);
+  if (settings.isCompacted) checkKeys(records, header);
   return header;
 }
 

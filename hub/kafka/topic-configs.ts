@@ -3,7 +3,10 @@
  * whose documentation does not begin with "Not used" change what the hub does.
  * Source: Kafka's TopicConfig and LogConfig.
  */
+import { codecs } from "../../shared/batch/record-batch.ts";
+import type { Codec } from "../../shared/batch/record-batch.ts";
 import { StreamError } from "../../shared/errors.ts";
+import { cleanupDefaults, cleanupSettings } from "../engine/cleanup-settings.ts";
 import type { TopicConfig } from "../engine/engine.ts";
 
 /** Kafka's codes of configuration types (DescribeConfigs v3 and later). */
@@ -53,9 +56,10 @@ export const topicConfigs: ReadonlyMap<string, ConfigRow> = new Map<string, Conf
     "cleanup.policy",
     {
       type: "list",
-      fallback: "delete",
+      fallback: cleanupDefaults["cleanup.policy"],
       values: ["delete", "compact"],
-      documentation: "What happens to old records. Topics that only compact keep all their records.",
+      documentation:
+        "What happens to old records: delete removes them by age and size, compact all but the newest of each key.",
     },
   ],
   ["retention.ms", long("604800000", -1, "How long records are kept; -1 for ever.")],
@@ -78,13 +82,21 @@ export const topicConfigs: ReadonlyMap<string, ConfigRow> = new Map<string, Conf
       type: "string",
       fallback: "producer",
       values: ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"],
-      documentation: "Not used: batches are stored as the producer compressed them.",
+      documentation:
+        "The codec in which batches of Kafka producers are stored: their own, or this one. Agents' batches stay as they are.",
     },
   ],
-  ["compression.gzip.level", int("-1", -1, "Not used: batches are stored as they come.")],
-  ["compression.lz4.level", int("9", 1, "Not used: batches are stored as they come.")],
-  ["compression.zstd.level", { ...int("3", -131_072, "Not used: batches are stored as they come."), max: 22 }],
-  ["delete.retention.ms", long("86400000", 0, "Not used: nothing is compacted.")],
+  ["compression.gzip.level", { ...int("-1", -1, "Of compression.type gzip; -1 for gzip's own default."), max: 9 }],
+  ["compression.lz4.level", { ...int("9", 1, "Not used: the hub's lz4 has one level."), max: 17 }],
+  ["compression.zstd.level", { ...int("3", -131_072, "Of compression.type zstd."), max: 22 }],
+  [
+    "delete.retention.ms",
+    long(
+      cleanupDefaults["delete.retention.ms"],
+      0,
+      "How long a record without a value stays in a compacted topic, so that consumers hear that its key is gone.",
+    ),
+  ],
   ["file.delete.delay.ms", long("60000", 0, "Not used: there are no segment files.")],
   ["flush.messages", long(LONG_MAX_TEXT, 1, "Not used: every commit is flushed.")],
   ["flush.ms", long(LONG_MAX_TEXT, 0, "Not used: every commit is flushed.")],
@@ -93,15 +105,34 @@ export const topicConfigs: ReadonlyMap<string, ConfigRow> = new Map<string, Conf
   ["index.interval.bytes", int("4096", 0, "Not used: there are no index files.")],
   ["local.retention.bytes", long("-2", -2, "Not used: there is no remote storage.")],
   ["local.retention.ms", long("-2", -2, "Not used: there is no remote storage.")],
-  ["max.compaction.lag.ms", long(LONG_MAX_TEXT, 1, "Not used.")],
+  [
+    "max.compaction.lag.ms",
+    long(
+      cleanupDefaults["max.compaction.lag.ms"],
+      1,
+      "Records of this age are compacted, however small the dirty ratio; not those of the newest batch.",
+    ),
+  ],
   ["message.downconversion.enable", flag("true", "Not used: only format 2 is served.")],
   [
     "message.format.version",
     { type: "string", fallback: "3.0-IV1", documentation: "Not used: only format 2 is served." },
   ],
   ["message.timestamp.difference.max.ms", long(LONG_MAX_TEXT, 0, "Not used; see before.max and after.max.")],
-  ["min.cleanable.dirty.ratio", { type: "double", fallback: "0.5", min: 0, max: 1, documentation: "Not used." }],
-  ["min.compaction.lag.ms", long("0", 0, "Not used.")],
+  [
+    "min.cleanable.dirty.ratio",
+    {
+      type: "double",
+      fallback: cleanupDefaults["min.cleanable.dirty.ratio"],
+      min: 0,
+      max: 1,
+      documentation: "A partition is compacted when more than this share of its bytes never was.",
+    },
+  ],
+  [
+    "min.compaction.lag.ms",
+    long(cleanupDefaults["min.compaction.lag.ms"], 0, "Records younger than this are not compacted."),
+  ],
   ["min.insync.replicas", int("1", 1, "Not used: one replica.")],
   ["preallocate", flag("false", "Not used: there are no segment files.")],
   ["remote.storage.enable", flag("false", "Not used: there is no remote storage.")],
@@ -175,6 +206,11 @@ export function effectiveConfigs(overrides: TopicConfig, hubDefaults: TopicConfi
 export type ProduceSettings = {
   readonly batchBytesMax: number;
   readonly isLogAppendTime: boolean;
+  /** In which batches are stored; undefined for whatever the producer took. */
+  readonly codec: Codec | undefined;
+  readonly compressionLevel: number | undefined;
+  /** Every record needs a key. */
+  readonly isCompacted: boolean;
   readonly timestampBeforeMaxMs: number;
   readonly timestampAfterMaxMs: number;
 };
@@ -189,9 +225,20 @@ export function produceSettings(overrides: TopicConfig, hubDefaults: TopicConfig
   const settings = {
     batchBytesMax: Number(valueOf("max.message.bytes")),
     isLogAppendTime: valueOf("message.timestamp.type") === "LogAppendTime",
+    ...compressionOf(valueOf),
+    isCompacted: cleanupSettings(overrides).compacts,
     timestampBeforeMaxMs: Number(valueOf("message.timestamp.before.max.ms")),
     timestampAfterMaxMs: Number(valueOf("message.timestamp.after.max.ms")),
   };
   parsed.set(overrides, settings);
   return settings;
+}
+
+function compressionOf(valueOf: (key: string) => string): Pick<ProduceSettings, "codec" | "compressionLevel"> {
+  const type = valueOf("compression.type");
+  if (type === "uncompressed") return { codec: "none", compressionLevel: undefined };
+  const codec = codecs.find((each) => each === type);
+  const level = codec === "gzip" || codec === "zstd" ? Number(valueOf(`compression.${codec}.level`)) : undefined;
+  // zlib's own word for its default level is -1 too.
+  return { codec, compressionLevel: level };
 }

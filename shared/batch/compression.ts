@@ -9,6 +9,7 @@ import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync }
 import { lz4Compress, lz4Decompress, snappyCompress, snappyDecompress } from "@platformatic/wasm-utils";
 import { StreamError } from "../errors.ts";
 import { unreachable } from "../invariant.ts";
+import { lz4DecompressedBytes } from "./lz4-size.ts";
 import type { Codec } from "./record-batch.ts";
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
@@ -16,18 +17,19 @@ const XERIAL_HEADER_BYTES = 16;
 /** Level 1 halves the time of the default 3 for a few percent of size: the gateway's CPU is the scarcer good. */
 const ZSTD_LEVEL = 1;
 
-export function compress(codec: Codec, bytes: Uint8Array): Uint8Array {
+/** `level` is the codec's own; snappy has none, and the lz4 of wasm-utils knows only its fastest. */
+export function compress(codec: Codec, bytes: Uint8Array, level?: number): Uint8Array {
   switch (codec) {
     case "none":
       return bytes;
     case "gzip":
-      return gzipSync(bytes);
+      return gzipSync(bytes, level === undefined ? {} : { level });
     case "snappy":
       return snappyCompress(asBuffer(bytes));
     case "lz4":
       return lz4Compress(asBuffer(bytes));
     case "zstd":
-      return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: ZSTD_LEVEL } });
+      return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level ?? ZSTD_LEVEL } });
     default:
       return unreachable(codec);
   }
@@ -56,6 +58,7 @@ function decode(codec: Codec, bytes: Uint8Array, bytesMax: number): Buffer {
     case "snappy":
       return decodeSnappy(asBuffer(bytes), bytesMax);
     case "lz4":
+      if (lz4DecompressedBytes(asBuffer(bytes), bytesMax) > bytesMax) throw tooLarge(bytesMax);
       return lz4Decompress(asBuffer(bytes));
     case "zstd":
       return zstdDecompressSync(bytes, { maxOutputLength: bytesMax });

@@ -7,7 +7,8 @@
  *   12    4   partition leader epoch       no       stamped: 0
  *   16    1   magic = 2                    no
  *   17    4   CRC-32C of bytes 21 to end   -
- *   21    2   attributes                   yes      bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control
+ *   21    2   attributes                   yes      bits 0-2 codec, 3 timestamp type, 4 transactional, 5 control,
+ *                                               6 delete horizon: the base timestamp is when its tombstones may go
  *   23    4   last offset delta            yes
  *   27    8   base timestamp               yes
  *   35    8   max timestamp                yes
@@ -50,6 +51,7 @@ const CODEC_MASK = 0x07;
 const ATTRIBUTE_LOG_APPEND_TIME = 0x08;
 const ATTRIBUTE_TRANSACTIONAL = 0x10;
 const ATTRIBUTE_CONTROL = 0x20;
+const ATTRIBUTE_DELETE_HORIZON = 0x40;
 
 export const NO_PRODUCER_ID: ProducerId = -1n;
 
@@ -89,6 +91,10 @@ export function codecOf(header: BatchHeader): Codec {
 export const isControl = (header: BatchHeader): boolean => (header.attributes & ATTRIBUTE_CONTROL) !== 0;
 export const isTransactional = (header: BatchHeader): boolean => (header.attributes & ATTRIBUTE_TRANSACTIONAL) !== 0;
 export const isLogAppendTime = (header: BatchHeader): boolean => (header.attributes & ATTRIBUTE_LOG_APPEND_TIME) !== 0;
+
+/** When compaction may take the batch's tombstones; undefined before it has set a time (KIP-534). */
+export const deleteHorizonOf = (header: BatchHeader): Timestamp | undefined =>
+  (header.attributes & ATTRIBUTE_DELETE_HORIZON) === 0 ? undefined : header.baseTimestamp;
 
 /** The size of the batch that starts at `at`, or undefined while its first 12 bytes are not there. */
 export function batchBytesAt(source: Buffer, at: number): number | undefined {
@@ -211,6 +217,32 @@ export function replacePayload(batch: Buffer, payload: Uint8Array, codec: Codec)
   replaced.writeInt16BE((batch.readInt16BE(AT.attributes) & ~CODEC_MASK) | codecs.indexOf(codec), AT.attributes);
   replaced.writeUInt32BE(crc32c(replaced.subarray(AT.attributes)), AT.crc);
   return replaced;
+}
+
+/** The batch with fewer records, which are in `payload`, compressed with the batch's own codec. What is undefined stays. */
+export function rewriteBatch(
+  batch: Buffer,
+  payload: Uint8Array,
+  fields: {
+    readonly recordCount: number;
+    readonly lastOffsetDelta: number;
+    readonly maxTimestamp: Timestamp | undefined;
+    readonly deleteHorizon: Timestamp | undefined;
+  },
+): Buffer {
+  const rewritten = Buffer.allocUnsafe(BATCH_HEADER_BYTES + payload.length);
+  batch.copy(rewritten, 0, 0, BATCH_HEADER_BYTES);
+  rewritten.set(payload, BATCH_HEADER_BYTES);
+  rewritten.writeInt32BE(rewritten.length - BATCH_PREFIX_BYTES, AT.length);
+  rewritten.writeInt32BE(fields.recordCount, AT.recordCount);
+  rewritten.writeInt32BE(fields.lastOffsetDelta, AT.lastOffsetDelta);
+  if (fields.maxTimestamp !== undefined) rewritten.writeBigInt64BE(BigInt(fields.maxTimestamp), AT.maxTimestamp);
+  if (fields.deleteHorizon !== undefined) {
+    rewritten.writeInt16BE(batch.readInt16BE(AT.attributes) | ATTRIBUTE_DELETE_HORIZON, AT.attributes);
+    rewritten.writeBigInt64BE(BigInt(fields.deleteHorizon), AT.baseTimestamp);
+  }
+  rewritten.writeUInt32BE(crc32c(rewritten.subarray(AT.attributes)), AT.crc);
+  return rewritten;
 }
 
 /** The batches in `source`, which holds whole batches one after another, as a log read returns them. */

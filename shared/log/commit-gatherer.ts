@@ -6,7 +6,7 @@ import type { OpenBatch } from "../batch/batch-builder.ts";
 import { StreamError } from "../errors.ts";
 import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
-import type { AppendedValue, CommitOperation, OperationResult } from "./log-messages.ts";
+import type { AppendedValue, CommitOperation, OperationResult, ReplaceBatches } from "./log-messages.ts";
 import type { CommitPart, CommitSource } from "./partitioned-log.ts";
 
 type Requester = {
@@ -16,7 +16,14 @@ type Requester = {
 };
 
 type QueuedOperation = { readonly operation: CommitOperation; readonly requester: Requester };
+type QueuedReplacement = {
+  readonly replace: ReplaceBatches;
+  readonly bytes: Uint8Array;
+  readonly requester: Requester;
+};
 type QueuedBatch = { readonly partitionId: number; readonly batch: Buffer; readonly requester: Requester };
+
+type Queued = QueuedOperation | QueuedBatch | QueuedReplacement;
 
 /** One commit on its way, and who waits for it. */
 export type Commit = {
@@ -35,7 +42,7 @@ const COMMIT_BYTES_MAX = 16 * 1024 * 1024;
 
 export class CommitGatherer {
   readonly #sources: CommitSource[] = [];
-  #queue: (QueuedOperation | QueuedBatch)[] = [];
+  #queue: Queued[] = [];
 
   /** Whether requests wait. Sources are asked only when a commit is taken. */
   get hasWork(): boolean {
@@ -54,6 +61,10 @@ export class CommitGatherer {
     this.#queue.push({ partitionId, batch, requester });
   }
 
+  addReplacement(replace: ReplaceBatches, bytes: Uint8Array, requester: Requester): void {
+    this.#queue.push({ replace, bytes, requester });
+  }
+
   fail(error: StreamError): void {
     for (const { requester } of this.#queue.splice(0)) requester.reject(error);
     for (const source of this.#sources) source.take()?.failed(error);
@@ -68,8 +79,9 @@ export class CommitGatherer {
     }
     let taken = 0;
     while (taken < this.#queue.length && packer.bytes < COMMIT_BYTES_MAX) {
-      const queued = this.#queue[taken++] as QueuedOperation | QueuedBatch;
+      const queued = this.#queue[taken++] as Queued;
       if ("batch" in queued) packer.addBatch(queued);
+      else if ("replace" in queued) packer.addReplacement(queued);
       else packer.addOperation(queued);
     }
     this.#queue = taken === this.#queue.length ? [] : this.#queue.slice(taken);
@@ -124,6 +136,12 @@ class Packer {
 
   addBatch({ partitionId, batch, requester }: QueuedBatch): void {
     this.#operations.push({ type: "append-batch", partitionId, ...this.#addBytes(batch) });
+    this.#want(requester.durability);
+    this.#settlers.push(single(requester));
+  }
+
+  addReplacement({ replace, bytes, requester }: QueuedReplacement): void {
+    this.#operations.push({ type: "replace-batches", ...replace, ...this.#addBytes(bytes) });
     this.#want(requester.durability);
     this.#settlers.push(single(requester));
   }

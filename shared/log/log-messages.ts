@@ -4,6 +4,7 @@ import type { CrashPoint } from "../crash-point.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Offset, ProducerEpoch, Sequence, Timestamp } from "../ids.ts";
 import type { Durability } from "../record.ts";
+import type { CompactionCheckpoint, CompactionQuery, Replacement } from "./compaction-messages.ts";
 import type { ExtensionCall } from "./partitioned-log.ts";
 
 /** A stretch of the commit's bytes: `from` inclusive, `to` exclusive. */
@@ -24,6 +25,8 @@ export type CommitOperation =
       readonly bytesMax: number | undefined;
       readonly before: Timestamp | undefined;
     }
+  | ({ readonly type: "replace-batches" } & ReplaceBatches & Stretch)
+  | { readonly type: "compaction-checkpoint"; readonly partitionId: number; readonly checkpoint: CompactionCheckpoint }
   | { readonly type: "create-topic"; readonly topic: StoredTopic; readonly partitionCount: number }
   | { readonly type: "create-partitions"; readonly topic: string; readonly partitionCount: number }
   | { readonly type: "alter-topic"; readonly topic: string; readonly config: Readonly<Record<string, string>> }
@@ -31,6 +34,8 @@ export type CommitOperation =
   | { readonly type: "next-producer-id" }
   /** Changes nothing: its answer tells that everything asked for before is committed. */
   | { readonly type: "barrier" };
+
+export type ReplaceBatches = { readonly partitionId: number; readonly replacements: readonly Replacement[] };
 
 export type StoredTopic = {
   readonly name: string;
@@ -81,6 +86,8 @@ export type ProducerRow = {
   readonly producerId: bigint;
   readonly epoch: ProducerEpoch;
   readonly lastSequence: Sequence;
+  /** When its last batch was stored. */
+  readonly updatedAt: Timestamp;
 };
 
 export type ToWorker =
@@ -93,6 +100,7 @@ export type ToWorker =
       readonly durability: Durability;
     }
   | { readonly type: "query"; readonly id: number; readonly query: LogQuery }
+  | { readonly type: "compaction"; readonly id: number; readonly query: CompactionQuery }
   | { readonly type: "close" };
 
 export type FromWorker =
@@ -121,7 +129,7 @@ export type FromWorker =
 
 export type WorkerData = {
   readonly directory: string;
-  readonly role: "writer" | "reader";
+  readonly role: "writer" | "reader" | "cleaner";
   /** The named place just before a flush, for the crash tests. */
   readonly crashPointBeforeFsync: CrashPoint;
 };

@@ -15,21 +15,40 @@ import type { MergedBatch } from "./partitioned-log.ts";
 import { BASE_OFFSET_SQL, OFFSET_MAX, batchKey } from "./schema.ts";
 import type { ProducerState } from "./producer-state.ts";
 
-type BatchRow = { readonly base: Offset; readonly delta: number; readonly bytes: Buffer };
+type BatchRow = {
+  readonly base: Offset;
+  readonly delta: number;
+  readonly max_timestamp: Timestamp;
+  readonly bytes: Buffer;
+};
+type StoredProducer = {
+  readonly partition_id: bigint;
+  readonly producer_id: bigint;
+  readonly state: string;
+  readonly updated_at: bigint;
+};
 type PlaceRow = { readonly base: Offset; readonly delta: number; readonly max_timestamp: Timestamp };
 
 /** A stored batch of at least this share of the wanted size is passed on as it is, without a look inside. */
 const LARGE_ENOUGH = 0.5;
+
+/** `runningMaxTimestamp`: what the look-up by time goes by, see schema.ts. */
+export type StoredBatch = {
+  readonly batch: Buffer;
+  readonly header: BatchHeader;
+  readonly runningMaxTimestamp: Timestamp;
+};
 
 export type DamageListener = (partitionId: number, from: Offset, to: Offset) => void;
 
 export class LogReader {
   readonly #floor: Statement<[bigint, bigint], PlaceRow>;
   readonly #from: Statement<[bigint, bigint], BatchRow>;
+  readonly #backwards: Statement<[bigint, bigint], BatchRow>;
   readonly #last: Statement<[bigint, bigint], PlaceRow>;
   readonly #start: Statement<[number], { log_start_offset: Offset }>;
-  readonly #producer: Statement<[bigint], { partition_id: bigint; producer_id: bigint; state: string }>;
-  readonly #producersOf: Statement<[number], { partition_id: bigint; producer_id: bigint; state: string }>;
+  readonly #producer: Statement<[bigint], StoredProducer>;
+  readonly #producersOf: Statement<[number], StoredProducer>;
   readonly #onDamage: DamageListener;
 
   constructor(database: Database, onDamage: DamageListener) {
@@ -37,11 +56,11 @@ export class LogReader {
     const place = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, max_timestamp FROM batch`;
     this.#floor = database.prepare(`${place} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`);
     this.#last = this.#floor;
-    this.#from = database.prepare(
-      `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, bytes FROM batch WHERE key >= ? AND key <= ? ORDER BY key`,
-    );
+    const batch = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, max_timestamp, bytes FROM batch`;
+    this.#from = database.prepare(`${batch} WHERE key >= ? AND key <= ? ORDER BY key`);
+    this.#backwards = database.prepare(`${batch} WHERE key >= ? AND key <= ? ORDER BY key DESC`);
     this.#start = database.prepare("SELECT log_start_offset FROM partition WHERE id = ?");
-    const producer = "SELECT partition_id, producer_id, state FROM producer";
+    const producer = "SELECT partition_id, producer_id, state, updated_at FROM producer";
     this.#producer = database.prepare(`${producer} WHERE producer_id = ?`);
     this.#producersOf = database.prepare(`${producer} WHERE partition_id = ?`);
     this.#producer.safeIntegers();
@@ -53,7 +72,7 @@ export class LogReader {
     this.#checkStart(query.partitionId, query.offset);
     const batches: Buffer[] = [];
     let bytes = 0;
-    for (const { batch } of this.#batches(query.partitionId, query.offset)) {
+    for (const { batch } of this.batches(query.partitionId, query.offset)) {
       if (bytes + batch.length > query.bytesMax && !(bytes === 0 && query.atLeastOne)) break;
       batches.push(batch);
       bytes += batch.length;
@@ -64,7 +83,7 @@ export class LogReader {
 
   readMerged(query: MergeQuery): MergedBatch | undefined {
     const merger = new BatchMerger(query.offset);
-    for (const { batch, header } of this.#batches(query.partitionId, query.offset)) {
+    for (const { batch, header } of this.batches(query.partitionId, query.offset)) {
       const isWhole = header.baseOffset >= query.offset;
       const isLarge = batch.length >= query.bytesMax * LARGE_ENOUGH;
       if (isWhole && isLarge) {
@@ -93,7 +112,7 @@ export class LogReader {
       else if (at.max_timestamp >= timestamp) high = at.base;
       else low = Math.max(middle, at.base + at.delta) + 1;
     }
-    for (const { batch } of this.#batches(partitionId, high)) {
+    for (const { batch } of this.batches(partitionId, high)) {
       for (const position of recordPositions(batch)) {
         if (position.offset >= start && position.timestamp >= timestamp) return position;
       }
@@ -103,8 +122,26 @@ export class LogReader {
 
   /** The record with the largest timestamp. */
   maxTimestamp(partitionId: number): { offset: Offset; timestamp: Timestamp } | undefined {
-    const last = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX));
-    return last === undefined ? undefined : this.offsetForTimestamp(partitionId, last.max_timestamp);
+    const newest = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX))?.max_timestamp;
+    if (newest === undefined) return undefined;
+    return (
+      this.offsetForTimestamp(partitionId, newest) ??
+      this.offsetForTimestamp(partitionId, this.#largestTimestamp(partitionId))
+    );
+  }
+
+  /** Of the records that are left, where compaction or a trim took the one that had made the running maximum. */
+  #largestTimestamp(partitionId: number): Timestamp {
+    const start = this.#startOf(partitionId) ?? 0;
+    let largest = -Infinity;
+    for (const row of this.#backwards.iterate(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX))) {
+      // Nothing before this batch is newer than its running maximum.
+      if (largest >= row.max_timestamp || row.base + row.delta < start) break;
+      const header = soundHeader(row);
+      if (header === undefined) continue;
+      largest = Math.max(largest, row.base >= start ? header.maxTimestamp : largestFrom(row.bytes, start));
+    }
+    return largest;
   }
 
   producer(producerId: bigint): ProducerRow[] {
@@ -116,13 +153,13 @@ export class LogReader {
   }
 
   /** From the batch that contains `offset`, or else the next one. */
-  *#batches(partitionId: number, offset: Offset): Generator<{ batch: Buffer; header: BatchHeader }> {
+  *batches(partitionId: number, offset: Offset): Generator<StoredBatch> {
     const floor = this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, offset));
     const from = floor !== undefined && floor.base + floor.delta >= offset ? floor.base : offset;
     for (const row of this.#from.iterate(batchKey(partitionId, from), batchKey(partitionId, OFFSET_MAX))) {
       const header = soundHeader(row);
       if (header === undefined) this.#onDamage(partitionId, row.base, row.base + row.delta);
-      else yield { batch: row.bytes, header };
+      else yield { batch: row.bytes, header, runningMaxTimestamp: row.max_timestamp };
     }
   }
 
@@ -135,6 +172,15 @@ export class LogReader {
     if (start === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", "the partition was deleted");
     if (offset < start) throw new StreamError("OFFSET_OUT_OF_RANGE", `${offset} is before the log start ${start}`);
   }
+}
+
+/** Of the records of a batch that a trim has cut. */
+function largestFrom(batch: Buffer, start: Offset): Timestamp {
+  let largest = -Infinity;
+  for (const { offset, timestamp } of recordPositions(batch)) {
+    if (offset >= start && timestamp > largest) largest = timestamp;
+  }
+  return largest;
 }
 
 /** In memory of its own, so that it can be handed to another thread without a copy. */
@@ -187,12 +233,13 @@ function merged(merger: BatchMerger, query: MergeQuery): MergedBatch {
   return { batch, baseOffset, lastOffset: baseOffset + open.recordCount - 1, recordCount: open.recordCount };
 }
 
-function toProducerRow(row: { partition_id: bigint; producer_id: bigint; state: string }): ProducerRow {
+function toProducerRow(row: StoredProducer): ProducerRow {
   const state = JSON.parse(row.state) as ProducerState;
   return {
     partitionId: Number(row.partition_id),
     producerId: row.producer_id,
     epoch: state.epoch,
     lastSequence: state.lastSequence,
+    updatedAt: Number(row.updated_at),
   };
 }

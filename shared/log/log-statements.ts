@@ -52,6 +52,19 @@ export function prepareStatements(database: Database) {
     sweep: sql<[bigint, bigint, number]>(
       "DELETE FROM batch WHERE key IN (SELECT key FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)",
     ),
+    rewrite: sql<[number, Timestamp, Buffer, bigint, number, number]>(
+      "UPDATE batch SET last_offset_delta = ?, max_timestamp = ?, bytes = ? WHERE key = ? AND last_offset_delta = ? AND length(bytes) = ?",
+    ),
+    restamp: sql<[Timestamp, bigint, number, number]>(
+      "UPDATE batch SET max_timestamp = ? WHERE key = ? AND last_offset_delta = ? AND length(bytes) = ?",
+    ),
+    remove: sql<[bigint, number, number]>(
+      "DELETE FROM batch WHERE key = ? AND last_offset_delta = ? AND length(bytes) = ?",
+    ),
+    saveCompaction: sql<[number, Offset, Offset, number, Timestamp | null]>(
+      "INSERT OR REPLACE INTO compaction (partition_id, first_dirty_offset, clean_from, clean_bytes, last_horizon) VALUES (?, ?, ?, ?, ?)",
+    ),
+    deleteCompaction: sql<[number]>("DELETE FROM compaction WHERE partition_id = ?"),
     doom: sql<[number]>("INSERT INTO doomed (partition_id) VALUES (?)"),
     doomed: sql<[], { partition_id: number }>("SELECT partition_id FROM doomed LIMIT 1"),
     undoom: sql<[number]>("DELETE FROM doomed WHERE partition_id = ?"),

@@ -6,6 +6,7 @@ import type { CrashPoint } from "../crash-point.ts";
 import { StreamError, toStreamError } from "../errors.ts";
 import { unreachable } from "../invariant.ts";
 import type { Commit } from "./commit-gatherer.ts";
+import type { CompactionQuery } from "./compaction-messages.ts";
 import type { FromWorker, LogFailure, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
 
 export type LogThreadOptions = {
@@ -62,11 +63,11 @@ export class LogThread {
   }
 
   ask(query: LogQuery): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      const id = this.#nextId++;
-      this.#queries.set(id, { resolve, reject });
-      this.#send({ type: "query", id, query });
-    });
+    return this.#await((id) => ({ type: "query", id, query }));
+  }
+
+  askCleaner(query: CompactionQuery): Promise<unknown> {
+    return this.#await((id) => ({ type: "compaction", id, query }));
   }
 
   failQueries(error: StreamError): void {
@@ -78,6 +79,14 @@ export class LogThread {
     const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
     this.#send({ type: "close" });
     await exited;
+  }
+
+  #await(message: (id: number) => ToWorker): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      this.#queries.set(id, { resolve, reject });
+      this.#send(message(id));
+    });
   }
 
   #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {

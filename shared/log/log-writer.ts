@@ -7,14 +7,16 @@ import type { Database } from "better-sqlite3";
 import { compress } from "../batch/compression.ts";
 import { frameBatch, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
+import { crashPoint } from "../crash-point.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
 import { invariant, unreachable } from "../invariant.ts";
 import type { ExtensionMethods } from "./extension.ts";
-import type { AppendedValue, CommitOperation, PartitionPlace, StoredTopic } from "./log-messages.ts";
+import type { AppendedValue, CommitOperation, PartitionPlace, ReplaceBatches, StoredTopic } from "./log-messages.ts";
 import type { ExtensionCall } from "./partitioned-log.ts";
 import { judge, remember } from "./producer-state.ts";
 import type { ProducerState } from "./producer-state.ts";
+import { replaceBatches } from "./replace-batches.ts";
 import { retentionStart } from "./retention.ts";
 import { prepareStatements } from "./log-statements.ts";
 import type { LogStatements, PartitionRow } from "./log-statements.ts";
@@ -117,6 +119,10 @@ export class LogWriter {
         return this.#trim(operation.partitionId, operation.before);
       case "retain":
         return this.#retain(operation);
+      case "replace-batches":
+        return this.#replaceBatches(operation, bytes.subarray(operation.from, operation.to));
+      case "compaction-checkpoint":
+        return this.#saveCompaction(operation);
       case "create-topic":
         return this.#createTopic(operation.topic, operation.partitionCount);
       case "create-partitions":
@@ -307,6 +313,23 @@ export class LogWriter {
     return start === undefined ? place.logStartOffset : this.#trim(place.id, start);
   }
 
+  #replaceBatches({ partitionId, replacements }: ReplaceBatches, bytes: Buffer): void {
+    const place = this.#place(partitionId);
+    crashPoint("hub-before-replace");
+    place.bytes += replaceBatches(this.#statements, place, replacements, bytes);
+    // A batch that the log start had cut may end before it now.
+    if (replacements.some(({ baseOffset }) => baseOffset < place.logStartOffset)) this.#sweepable.add(place.id);
+    // Bytes that were counted before have changed: what the next start reads must say so too.
+    this.#statements.count.run(place.logEndOffset, place.bytes, place.id);
+  }
+
+  #saveCompaction({ partitionId, checkpoint }: Extract<CommitOperation, { type: "compaction-checkpoint" }>): void {
+    const { firstDirtyOffset, cleanFrom, cleanBytes, lastHorizon } = checkpoint;
+    // Refused for a partition that was deleted meanwhile.
+    this.#place(partitionId);
+    this.#statements.saveCompaction.run(partitionId, firstDirtyOffset, cleanFrom, cleanBytes, lastHorizon ?? null);
+  }
+
   #createTopic(topic: StoredTopic, partitionCount: number): PartitionPlace[] {
     if (this.#statements.topic.get(topic.name) !== undefined) {
       throw new StreamError("TOPIC_ALREADY_EXISTS", topic.name);
@@ -345,6 +368,7 @@ export class LogWriter {
       this.#hasDoomed = true;
       this.#statements.deletePartition.run(id);
       this.#statements.deleteProducers.run(id);
+      this.#statements.deleteCompaction.run(id);
       this.#staged.set(id, undefined);
     }
     this.#statements.deleteTopic.run(topic);

@@ -103,7 +103,8 @@ export interface PartitionedLog {
   query(call: ExtensionCall): Promise<unknown>;
 
   /**
-   * Whole batches from the one that contains `offset` on, one after another in one buffer, CRC checked.
+   * Whole batches from the one that contains `offset` on, or else the next one, one after another in one buffer, CRC
+   * checked.
    * Empty at the end. @throws StreamError OFFSET_OUT_OF_RANGE, LOG_IO.
    */
   read(request: { partition: LogPartition; offset: Offset; bytesMax: number; atLeastOne: boolean }): Promise<Buffer>;

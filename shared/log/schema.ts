@@ -7,6 +7,9 @@
  * the look-up by offset is the primary key; there is no secondary index on the hot path. `max_timestamp` is the running
  * maximum within the partition, which never falls, so a look-up by time is a binary search.
  *
+ * Compaction takes records out of batches and whole batches out of partitions, so offsets may be missing within and
+ * between rows. It never touches a partition's newest batch.
+ *
  * A partition's log end is its last batch's end, or its log start when it holds none: nothing but the batch itself is
  * written for an append.
  */
@@ -50,6 +53,15 @@ CREATE TABLE IF NOT EXISTS batch (
   last_offset_delta INTEGER NOT NULL,
   max_timestamp INTEGER NOT NULL,
   bytes BLOB NOT NULL
+);
+-- How far compaction has come. clean_bytes are the bytes from clean_from, the log start of then, to first_dirty_offset.
+CREATE TABLE IF NOT EXISTS compaction (
+  partition_id INTEGER PRIMARY KEY,
+  first_dirty_offset INTEGER NOT NULL,
+  clean_from INTEGER NOT NULL,
+  clean_bytes INTEGER NOT NULL,
+  -- When the youngest tombstone before first_dirty_offset may go.
+  last_horizon INTEGER
 );
 CREATE TABLE IF NOT EXISTS producer (
   partition_id INTEGER NOT NULL,

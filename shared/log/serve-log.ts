@@ -14,20 +14,20 @@ import type { MessagePort } from "node:worker_threads";
 import type { Database } from "better-sqlite3";
 import { systemClock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";
-import { StreamError, toStreamError } from "../errors.ts";
+import { StreamError } from "../errors.ts";
 import { invariant, unreachable } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import type { ExtensionMethods, LogExtension } from "./extension.ts";
 import type {
   CommitOperation,
   FromWorker,
-  LogFailure,
   LogQuery,
   OperationResult,
   PartitionPlace,
   ToWorker,
   WorkerData,
 } from "./log-messages.ts";
+import { LogCleaner } from "./log-cleaner.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
 import {
@@ -40,6 +40,7 @@ import {
 } from "./open-database.ts";
 import { LOG_FILE_NAME } from "./schema.ts";
 import { ensureLogId } from "./log-id.ts";
+import { answer, damageTo, post, sqliteError, toFailure } from "./worker-port.ts";
 
 /** Bytes committed since the last checkpoint that make the next one due. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
@@ -61,22 +62,26 @@ export function serveLog(extensions: readonly LogExtension[]): void {
   }
 }
 
-/** Answers queries from a read-only connection. */
+/** Answers queries from a read-only connection: reads, or the steps of compaction. */
 class ReaderServer {
   readonly #port: MessagePort;
   readonly #database: Database;
   readonly #reader: LogReader;
+  readonly #cleaner: LogCleaner;
 
   constructor(port: MessagePort, data: WorkerData) {
     this.#port = port;
     this.#database = openForReading(data.directory);
     this.#reader = new LogReader(this.#database, damageTo(port));
+    this.#cleaner = new LogCleaner(this.#database, this.#reader);
     post(port, { type: "opened", logId: "", topics: [], partitions: [] });
   }
 
   handle(message: ToWorker): void {
     if (message.type === "query") {
       answer(this.#port, message.id, () => runQuery(this.#reader, new Map(), message.query));
+    } else if (message.type === "compaction") {
+      answer(this.#port, message.id, () => this.#cleaner.answer(message.query));
     } else if (message.type === "close") {
       this.#database.close();
       post(this.#port, { type: "closed" });
@@ -123,6 +128,8 @@ class WriterServer {
         return this.#commit(message);
       case "query":
         return answer(this.#port, message.id, () => runQuery(this.#reader, this.#extensions, message.query));
+      case "compaction":
+        return invariant(false, "compaction is prepared in a thread of its own");
       case "close":
         return this.#close();
       default:
@@ -146,6 +153,7 @@ class WriterServer {
     post(this.#port, { type: "committed", id, results, changed, spare });
     if (durability === "os") this.#flushSoon();
     this.#bytesSinceCheckpoint += message.bytesUsed + (changed.length + 1) * PAGES_PER_PARTITION * PAGE_BYTES;
+    this.#bytesSinceCheckpoint += PAGE_BYTES * replacementCount(operations);
     if (this.#bytesSinceCheckpoint >= CHECKPOINT_BYTES) this.#checkpoint();
     this.#sweepSoon();
   }
@@ -263,6 +271,13 @@ class WriterServer {
   }
 }
 
+/** Each replacement touches a page of its own, at the least. */
+function replacementCount(operations: readonly CommitOperation[]): number {
+  let count = 0;
+  for (const each of operations) if (each.type === "replace-batches") count += each.replacements.length;
+  return count;
+}
+
 function runQuery(reader: LogReader, extensions: ReadonlyMap<string, ExtensionMethods>, query: LogQuery): unknown {
   switch (query.type) {
     case "read":
@@ -285,43 +300,4 @@ function runQuery(reader: LogReader, extensions: ReadonlyMap<string, ExtensionMe
     default:
       return unreachable(query);
   }
-}
-
-function answer(port: MessagePort, id: number, run: () => unknown): void {
-  try {
-    post(port, { type: "answer", id, value: run() });
-  } catch (error) {
-    post(port, { type: "query-failed", id, failure: toFailure(sqliteError(error)) });
-  }
-}
-
-function damageTo(port: MessagePort) {
-  return (partitionId: number, from: number, to: number): void => {
-    post(port, { type: "damage", partitionId, from, to });
-  };
-}
-
-function post(port: MessagePort, message: FromWorker): void {
-  port.postMessage(message, memoryOf(message));
-}
-
-/** Memory that crosses without a copy: a commit's goes back, a read's answer goes if the answer alone uses it. */
-function memoryOf(message: FromWorker): ArrayBuffer[] {
-  if (message.type === "committed" || message.type === "refused") return [message.spare];
-  if (message.type !== "answer" || !Buffer.isBuffer(message.value)) return [];
-  const { buffer, byteLength } = message.value;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
-}
-
-/** SQLite's errors in our terms. */
-function sqliteError(error: unknown): StreamError {
-  const code = (error as { code?: unknown }).code;
-  if (typeof code !== "string" || !code.startsWith("SQLITE_")) return toStreamError(error);
-  const message = error instanceof Error ? error.message : code;
-  if (code === "SQLITE_FULL") return new StreamError("LOG_FULL", message, { cause: error });
-  return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
-}
-
-function toFailure(error: StreamError): LogFailure {
-  return { code: error.code, message: error.message.replace(`${error.code}: `, ""), details: error.details };
 }

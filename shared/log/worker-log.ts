@@ -14,7 +14,17 @@ import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import { CommitGatherer } from "./commit-gatherer.ts";
 import type { Commit } from "./commit-gatherer.ts";
-import type { CommitOperation, LogQuery, PartitionPlace, ProducerRow, StoredTopic } from "./log-messages.ts";
+import type { CompactionQuery } from "./compaction-messages.ts";
+import { LogCompactor } from "./log-compactor.ts";
+import type { Compacted, CompactionRequest } from "./log-compactor.ts";
+import type {
+  CommitOperation,
+  LogQuery,
+  PartitionPlace,
+  ProducerRow,
+  ReplaceBatches,
+  StoredTopic,
+} from "./log-messages.ts";
 import { LogThread } from "./log-thread.ts";
 import type { Committed, LogThreadListener, LogThreadOptions } from "./log-thread.ts";
 import type {
@@ -50,6 +60,9 @@ export class WorkerLog implements PartitionedLog {
   #id = "";
   #writer!: LogThread;
   #reader: LogThread | undefined;
+  /** Started for the first compaction, kept until the log is closed. */
+  #cleaner: Promise<LogThread> | undefined;
+  readonly #compactor: LogCompactor;
   /** Memory of the last commit, for the next one: the worker sends it back. */
   #spare: ArrayBuffer | undefined;
   #inFlight: { readonly id: number; readonly commit: Commit } | undefined;
@@ -63,6 +76,13 @@ export class WorkerLog implements PartitionedLog {
 
   private constructor(options: WorkerLogOptions) {
     this.#options = options;
+    this.#compactor = new LogCompactor({
+      ask: (query) => this.#askCleaner(query),
+      replace: (partitionId, replacements, bytes) => this.#replace({ partitionId, replacements }, bytes),
+      checkpoint: async (partitionId, checkpoint) => {
+        await this.#submit({ type: "compaction-checkpoint", partitionId, checkpoint }, "os");
+      },
+    });
   }
 
   /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
@@ -211,6 +231,15 @@ export class WorkerLog implements PartitionedLog {
     await this.#submit({ type: "retain", partitionId: partition.id, ...policy }, "os");
   }
 
+  /**
+   * Compacts a partition if it is worth it, in a thread of its own and in small steps between the commits. Undefined when
+   * there was nothing to do. @throws StreamError CLOSING, UNKNOWN_TOPIC_OR_PARTITION, LOG_FULL, LOG_IO.
+   */
+  async compact(partition: LogPartition, request: CompactionRequest): Promise<Compacted | undefined> {
+    this.#refuseWhenClosed();
+    return this.#compactor.compact(partition, request);
+  }
+
   onCommit(listener: (changed: readonly LogPartition[]) => void): () => void {
     this.#commitListeners.add(listener);
     return () => this.#commitListeners.delete(listener);
@@ -229,12 +258,33 @@ export class WorkerLog implements PartitionedLog {
   async #shutDown(): Promise<void> {
     if (!this.#isIdle()) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#gatherer.fail(new StreamError("CLOSING", "the log is closed"));
+    await this.#compactor.close();
+    await (await this.#cleaner?.catch(() => undefined))?.close();
     await this.#reader?.close();
     await this.#writer.close();
   }
 
   get #readingThread(): LogThread {
     return this.#reader ?? this.#writer;
+  }
+
+  async #askCleaner(query: CompactionQuery): Promise<unknown> {
+    if (this.#fatal !== undefined) throw this.#fatal;
+    this.#cleaner ??= LogThread.open(this.#options, "cleaner", this.#listener()).then(({ thread }) => thread);
+    const cleaner = await this.#cleaner.catch((error: unknown) => {
+      this.#cleaner = undefined;
+      throw error;
+    });
+    if (this.#fatal !== undefined) throw this.#fatal;
+    return cleaner.askCleaner(query);
+  }
+
+  #replace(replace: ReplaceBatches, bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#refuseWhenClosed();
+      this.#gatherer.addReplacement(replace, bytes, { durability: "os", resolve: () => resolve(), reject });
+      this.#request();
+    });
   }
 
   #listener(): LogThreadListener {
@@ -340,6 +390,10 @@ export class WorkerLog implements PartitionedLog {
     this.#gatherer.fail(error);
     this.#writer.failQueries(error);
     this.#reader?.failQueries(error);
+    this.#cleaner?.then(
+      (cleaner) => cleaner.failQueries(error),
+      () => undefined,
+    );
     this.#checkIdle();
     for (const listener of this.#fatalListeners) listener(error);
   }

@@ -34,6 +34,7 @@ const openEmbedded: OpenEngine = async (t, directory, options = {}) => {
       retentionMs: undefined,
       retentionBytes: undefined,
       retentionCheckMs: 3_600_000,
+      compactionCheckMs: 3_600_000,
       ...options,
     },
   });
@@ -45,6 +46,10 @@ const at = { topic: "events", partition: 0 };
 
 function batchOf(texts: readonly string[], timestamp = 1000): Buffer {
   return encodeRecords(texts.map((value, i) => ({ timestamp: timestamp + i, key: null, value: Buffer.from(value) })));
+}
+
+function keyedBatchOf(pairs: readonly (readonly [string, string])[], timestamp = 1000): Buffer {
+  return encodeRecords(pairs.map(([key, value]) => ({ timestamp, key: Buffer.from(key), value: Buffer.from(value) })));
 }
 
 async function append(engine: Engine, batch: Buffer, where = at) {
@@ -115,11 +120,16 @@ function engineSuite(engineName: string, open: OpenEngine): void {
       stampProducer(batch, { producerId: 99n, producerEpoch: 1, baseSequence: 0 });
       return batch;
     };
+    const before = systemClock.wallMs();
     await append(engine, produced());
     const again = await append(engine, produced());
     assert.deepEqual([again.duplicate, again.baseOffset, engine.offsets(at).highWatermark], [true, 0, 2]);
     assert.deepEqual(await engine.producerPositions(99n), [{ ...at, producerEpoch: 1, lastSequence: 1 }]);
-    assert.deepEqual(await engine.producersOf(at), [{ producerId: 99n, producerEpoch: 1, lastSequence: 1 }]);
+    const [producer, ...others] = await engine.producersOf(at);
+    assert.ok(producer !== undefined);
+    const { storedAt, ...position } = producer;
+    assert.deepEqual([position, others], [{ producerId: 99n, producerEpoch: 1, lastSequence: 1 }, []]);
+    assert.ok(before <= storedAt && storedAt <= systemClock.wallMs(), `${storedAt} is when it was stored`);
   });
 
   test(`${engineName}: a listener hears of an append when it can be read, once a commit`, async (t) => {
@@ -206,6 +216,34 @@ function engineSuite(engineName: string, open: OpenEngine): void {
     while (engine.offsets(at).logStartOffset === 0) await once(timers(t), "tick");
     assert.equal(engine.offsets(at).logStartOffset, 1);
     assert.deepEqual(await values(engine, 1), ["1:new"]);
+  });
+
+  test(`${engineName}: a compacted topic loses superseded values by itself, at the tail too, and nothing else`, async (t) => {
+    const { engine } = await withTopic(t, { compactionCheckMs: 5 });
+    await engine.alterTopic("events", { "cleanup.policy": "compact", "retention.ms": "1", "retention.bytes": "1" });
+    for (const value of ["1", "2", "3"]) await append(engine, keyedBatchOf([["a", value]]));
+    await append(engine, keyedBatchOf([["b", "1"]]));
+    while (engine.compaction.recordsRemovedTotal < 2) await once(timers(t), "tick");
+    assert.deepEqual(await values(engine, 0), ["2:3", "3:1"]);
+    assert.deepEqual(await values(engine, 1), ["2:3", "3:1"], "from within the hole");
+    assert.deepEqual(await values(engine, 3), ["3:1"]);
+    assert.deepEqual([engine.offsets(at).logStartOffset, engine.offsets(at).highWatermark], [0, 4]);
+    const { runsTotal, bytesBeforeTotal, bytesAfterTotal } = engine.compaction;
+    assert.ok(runsTotal > 0 && bytesBeforeTotal > bytesAfterTotal);
+  });
+
+  test(`${engineName}: a topic that compacts and deletes also loses what is too old; one that only compacts does not`, async (t) => {
+    const { engine } = await withTopic(t, { retentionMs: 60_000, retentionCheckMs: 5 });
+    await engine.createTopic({ name: "kept", partitionCount: 1, config: { "cleanup.policy": "compact" } });
+    await engine.alterTopic("events", { "cleanup.policy": "compact, delete" });
+    const kept = { topic: "kept", partition: 0 };
+    for (const where of [kept, at]) {
+      await append(engine, keyedBatchOf([["a", "old"]], Date.now() - 120_000), where);
+      await append(engine, keyedBatchOf([["b", "new"]], Date.now()), where);
+    }
+    while (engine.offsets(at).logStartOffset === 0) await once(timers(t), "tick");
+    assert.deepEqual(await values(engine, 1), ["1:new"]);
+    assert.equal(engine.offsets(kept).logStartOffset, 0);
   });
 
   test(`${engineName}: look-ups by time`, async (t) => {

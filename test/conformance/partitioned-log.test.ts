@@ -6,6 +6,7 @@ import Database from "better-sqlite3";
 import { BatchBuilder, noHeaders } from "../../shared/batch/batch-builder.ts";
 import { readBatchHeader, splitBatches, stampProducer } from "../../shared/batch/record-batch.ts";
 import { decodeRecords, encodeRecords } from "../../shared/batch/records.ts";
+import { systemClock } from "../../shared/clock.ts";
 import type { CommitPart, LogAppended, LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
 import { batchKey } from "../../shared/log/schema.ts";
@@ -177,6 +178,7 @@ test("log: a refused extension call takes nothing else of its commit with it", a
 });
 
 test("idempotence: a batch sent again is answered with its first offset, also after a restart", async (t) => {
+  const before = systemClock.wallMs();
   const directory = tempDir(t);
   const first = await openLog(t, directory);
   await first.createTopic({ name: "events", partitionCount: 1 });
@@ -184,6 +186,7 @@ test("idempotence: a batch sent again is answered with its first offset, also af
   await first.append(first.partition("events", 0), produced(["a", "b"], { epoch: 3, sequence: 0 }), "fsync");
   await first.close();
 
+  const restartedAt = systemClock.wallMs();
   const log = await openLog(t, directory);
   const at = log.partition("events", 0);
   const again = await log.append(at, produced(["a", "b"], { epoch: 3, sequence: 0 }), "fsync");
@@ -196,9 +199,10 @@ test("idempotence: a batch sent again is answered with its first offset, also af
   await assert.rejects(log.append(at, produced(["c"], { epoch: 2, sequence: 2 }), "fsync"), {
     code: "INVALID_PRODUCER_EPOCH",
   });
-  assert.deepEqual(await log.producerPositions(7n), [
-    { partitionId: at.id, producerId: 7n, epoch: 3, lastSequence: 1 },
-  ]);
+  const [position, ...others] = await log.producerPositions(7n);
+  const { updatedAt, ...rest } = position ?? { updatedAt: 0 };
+  assert.deepEqual([rest, others], [{ partitionId: at.id, producerId: 7n, epoch: 3, lastSequence: 1 }, []]);
+  assert.ok(before <= updatedAt && updatedAt <= restartedAt, "when its last new batch was stored");
 });
 
 test("idempotence: a batch twice in one commit is stored once", async (t) => {

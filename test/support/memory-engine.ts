@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { readBatchHeader, stampOffset } from "../../shared/batch/record-batch.ts";
 import { recordPositions } from "../../shared/batch/records.ts";
+import { systemClock } from "../../shared/clock.ts";
 import { StreamError } from "../../shared/errors.ts";
 import type { Offset, ProducerId, Timestamp } from "../../shared/ids.ts";
 import { judge, remember } from "../../shared/log/producer-state.ts";
@@ -33,7 +34,7 @@ type MemoryPartition = {
   /** Includes what is appended but not committed. */
   logEndOffset: Offset;
   highWatermark: Offset;
-  readonly producers: Map<ProducerId, ProducerState>;
+  readonly producers: Map<ProducerId, ProducerState & { readonly storedAt: Timestamp }>;
 };
 
 type Pending = { readonly at: TopicPartition; readonly partition: MemoryPartition; readonly done: () => void };
@@ -41,6 +42,14 @@ type Pending = { readonly at: TopicPartition; readonly partition: MemoryPartitio
 export class MemoryEngine implements Engine {
   readonly topics = new Map<string, TopicInfo>();
   readonly clusterId = "memoryEngineForTests22";
+  /** It has no compaction. */
+  readonly compaction = {
+    runsTotal: 0,
+    bytesBeforeTotal: 0,
+    bytesAfterTotal: 0,
+    recordsRemovedTotal: 0,
+    lastDurationMs: 0,
+  };
   readonly #partitions = new Map<string, MemoryPartition[]>();
   readonly #listeners = new Set<(at: TopicPartition) => void>();
   readonly #committed = new Map<string, Map<string, CommittedOffset>>();
@@ -107,7 +116,10 @@ export class MemoryEngine implements Engine {
       const lastOffset = baseOffset + header.lastOffsetDelta;
       partition.batches.push({ baseOffset, lastOffset, batch });
       partition.logEndOffset = lastOffset + 1;
-      if (producerId >= 0n) partition.producers.set(producerId, remember(state, produced, baseOffset));
+      if (producerId >= 0n) {
+        const storedAt = systemClock.wallMs();
+        partition.producers.set(producerId, { ...remember(state, produced, baseOffset), storedAt });
+      }
     }
     return new Promise((resolve) => {
       const done = (): void =>
@@ -181,10 +193,11 @@ export class MemoryEngine implements Engine {
   }
 
   async producersOf(at: TopicPartition) {
-    return Array.from(this.#partition(at).producers, ([producerId, { epoch, lastSequence }]) => ({
+    return Array.from(this.#partition(at).producers, ([producerId, { epoch, lastSequence, storedAt }]) => ({
       producerId,
       producerEpoch: epoch,
       lastSequence,
+      storedAt,
     }));
   }
 

@@ -21,6 +21,16 @@ export function noGroups(overrides: Partial<Groups> = {}): Groups {
       protocolName: null,
       assignment: Buffer.alloc(0),
     }),
+    consumerHeartbeat: async ({ epoch }) => ({
+      error: "UNKNOWN_MEMBER_ID",
+      message: "there are no groups",
+      memberId: null,
+      epoch,
+      heartbeatIntervalMs: 0,
+      assignment: null,
+    }),
+    checkOffsetFetch: () => null,
+    describeConsumer: () => undefined,
     heartbeat: () => "UNKNOWN_MEMBER_ID",
     leave: async (_group, members) => ({
       error: null,

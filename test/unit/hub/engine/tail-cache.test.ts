@@ -23,6 +23,22 @@ test("tail cache: serves from the batch that contains the offset up to the byte 
   assert.deepEqual(sizes(0, 99, true), [100]);
 });
 
+test("tail cache: what was compacted is left to the log, what comes after it is not", () => {
+  const cache = cacheWith(1000, 100, 101, 102);
+  cache.forgetBefore(1, 20);
+  assert.equal(cache.read(1, 0, 1000, true), undefined);
+  assert.equal(cache.read(1, 19, 1000, true), undefined);
+  assert.equal(cache.read(1, 20, 1000, true)?.length, 1);
+  assert.equal(cache.bytes, 102);
+  cache.append(1, 30, 39, bytesOf(50));
+  assert.equal(cache.read(1, 20, 1000, true)?.length, 2);
+  cache.forgetBefore(1, 35);
+  assert.equal(cache.bytes, 0, "the batch that the offset cuts goes too");
+  cache.forgetBefore(2, 5);
+  cache.append(1, 40, 49, bytesOf(50));
+  assert.equal(cache.read(1, 40, 1000, true)?.length, 1);
+});
+
 test("tail cache: what it does not hold it leaves to the log", () => {
   const cache = cacheWith(1000, 100);
   assert.equal(cache.read(1, 10, 1000, true), undefined);

@@ -1,0 +1,42 @@
+/** What every thread of the log does with its port: answers, tells of damage, and puts SQLite's errors in our terms. */
+import type { MessagePort } from "node:worker_threads";
+import { StreamError, toStreamError } from "../errors.ts";
+import type { FromWorker, LogFailure } from "./log-messages.ts";
+
+export function answer(port: MessagePort, id: number, run: () => unknown): void {
+  try {
+    post(port, { type: "answer", id, value: run() });
+  } catch (error) {
+    post(port, { type: "query-failed", id, failure: toFailure(sqliteError(error)) });
+  }
+}
+
+export function damageTo(port: MessagePort) {
+  return (partitionId: number, from: number, to: number): void => {
+    post(port, { type: "damage", partitionId, from, to });
+  };
+}
+
+export function post(port: MessagePort, message: FromWorker): void {
+  port.postMessage(message, memoryOf(message));
+}
+
+/** Memory that crosses without a copy: a commit's goes back, a read's answer goes if the answer alone uses it. */
+function memoryOf(message: FromWorker): ArrayBuffer[] {
+  if (message.type === "committed" || message.type === "refused") return [message.spare];
+  if (message.type !== "answer" || !Buffer.isBuffer(message.value)) return [];
+  const { buffer, byteLength } = message.value;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
+}
+
+export function sqliteError(error: unknown): StreamError {
+  const code = (error as { code?: unknown }).code;
+  if (typeof code !== "string" || !code.startsWith("SQLITE_")) return toStreamError(error);
+  const message = error instanceof Error ? error.message : code;
+  if (code === "SQLITE_FULL") return new StreamError("LOG_FULL", message, { cause: error });
+  return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
+}
+
+export function toFailure(error: StreamError): LogFailure {
+  return { code: error.code, message: error.message.replace(`${error.code}: `, ""), details: error.details };
+}
