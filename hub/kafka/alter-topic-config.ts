@@ -33,6 +33,6 @@ export async function alterTopicConfig(
 
 export function alteredAnswer({ resourceType, resourceName }: AlteredResource, altered: StreamError | void) {
   return altered instanceof StreamError
-    ? { errorCode: altered.wire, errorMessage: altered.message, resourceType, resourceName }
+    ? { errorCode: altered.wire, errorMessage: altered.reason, resourceType, resourceName }
     : { errorCode: NO_ERROR, errorMessage: null, resourceType, resourceName };
 }

@@ -38,5 +38,5 @@ export function sqliteError(error: unknown): StreamError {
 }
 
 export function toFailure(error: StreamError): LogFailure {
-  return { code: error.code, message: error.message.replace(`${error.code}: `, ""), details: error.details };
+  return { code: error.code, message: error.reason, details: error.details };
 }

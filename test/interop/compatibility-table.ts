@@ -20,7 +20,7 @@ function compatibilityPage(results: readonly ClientResults[]): string {
     [
       "Every row was run in CI against a hub as users run it; a feature that fails fails the run. `–` stands before the",
       "reason why a client does not have a feature. Transactions are refused by design",
-      "([the reason](adr/0009-no-transactions.md)).",
+      "([the reason](adr/0009-no-kafka-transactions.md)).",
     ].join("\n"),
     overview(clients),
     ...clients.flatMap(({ client, version, outcomes }) => [

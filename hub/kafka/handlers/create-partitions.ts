@@ -15,7 +15,7 @@ export const createPartitions = handler(createPartitionsApi, async ({ topics, va
     async (asked) => {
       const grown = await settle(() => grow(asked, validateOnly, context));
       return grown instanceof StreamError
-        ? { name: asked.name, errorCode: grown.wire, errorMessage: grown.message }
+        ? { name: asked.name, errorCode: grown.wire, errorMessage: grown.reason }
         : { name: asked.name, errorCode: NO_ERROR, errorMessage: null };
     },
   ),

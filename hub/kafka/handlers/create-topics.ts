@@ -116,5 +116,5 @@ function createdUnseen({ name, id }: TopicInfo): TopicAnswer {
 }
 
 function failed(name: string, error: StreamError): TopicAnswer {
-  return { name, topicId: zeroId, errorCode: error.wire, errorMessage: error.message, configs: null };
+  return { name, topicId: zeroId, errorCode: error.wire, errorMessage: error.reason, configs: null };
 }

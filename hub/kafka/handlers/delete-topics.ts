@@ -40,5 +40,5 @@ async function remove(name: string, askedId: Buffer, context: RequestContext): P
 }
 
 function failed(name: string | null, topicId: Buffer, error: StreamError): TopicAnswer {
-  return { name, topicId, errorCode: error.wire, errorMessage: error.message };
+  return { name, topicId, errorCode: error.wire, errorMessage: error.reason };
 }

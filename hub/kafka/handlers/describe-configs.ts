@@ -29,7 +29,7 @@ async function describe(
   const resource = { resourceType, resourceName };
   const entries = await settle(() => entriesOf(resourceType, resourceName, context));
   if (entries instanceof StreamError) {
-    return { ...resource, errorCode: entries.wire, errorMessage: entries.message, configs: [] };
+    return { ...resource, errorCode: entries.wire, errorMessage: entries.reason, configs: [] };
   }
   const keys = configurationKeys === null ? undefined : new Set(configurationKeys);
   return {

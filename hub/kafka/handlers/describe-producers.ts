@@ -27,7 +27,7 @@ async function describe(topic: string, partition: number, context: RequestContex
     return {
       partitionIndex: partition,
       errorCode: producers.wire,
-      errorMessage: producers.message,
+      errorMessage: producers.reason,
       activeProducers: [],
     };
   }

@@ -114,6 +114,6 @@ function failed(index: number, error: StreamError): PartitionResponse {
     logAppendTimeMs: NO_APPEND_TIME,
     logStartOffset: -1,
     recordErrors: recordErrorsOf(error),
-    errorMessage: error.message,
+    errorMessage: error.reason,
   };
 }
