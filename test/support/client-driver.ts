@@ -68,6 +68,8 @@ const COMMAND_MS_MAX = 120_000;
 
 export class ClientDriver {
   readonly #launch: { readonly command: string; readonly args: readonly string[] };
+  /** What the last command wrote to stderr, its end. */
+  complaints = "";
 
   constructor(launch: { readonly command: string; readonly args: readonly string[] }) {
     this.#launch = launch;
@@ -117,6 +119,7 @@ export class ClientDriver {
       onLine: (line) => lines.push(parseLine(line) as Line & { readonly error?: string }),
     });
     const { code } = await child.exitWithin(COMMAND_MS_MAX);
+    this.complaints = child.stderrTail;
     if (code !== 0) throw new Error(`${command} failed: ${lines.at(-1)?.error ?? child.describe()}`);
     return lines;
   }

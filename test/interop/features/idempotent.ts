@@ -41,7 +41,7 @@ async function run({ t, driver, about }: Trial): Promise<string> {
     perRequest: 1,
     backoffMs: BACKOFF_MS,
   });
-  assert.equal(delivered, RECORDS);
+  assert.equal(delivered, RECORDS, `all are acknowledged in the end: ${driver.complaints.slice(-2000)}`);
   assert.ok(
     proxy.isThrough,
     `every point was cut at: ${proxy.requestCuts} in requests, ${proxy.answerCuts} in answers`,

@@ -1,0 +1,4 @@
+import { goDriver } from "../support/go-drivers.ts";
+import { clientSuite } from "./features/client-suite.ts";
+
+clientSuite("franz-go", () => goDriver("franz-go"));
