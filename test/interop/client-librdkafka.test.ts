@@ -1,0 +1,4 @@
+import { pythonDriver } from "../support/python-drivers.ts";
+import { clientSuite } from "./features/client-suite.ts";
+
+clientSuite("librdkafka", () => pythonDriver("librdkafka"));
