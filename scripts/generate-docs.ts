@@ -2,7 +2,7 @@
  * `npm run docs`: the pages that are made from tables in the code, so that they cannot say anything else.
  *
  *   agent/config.ts, hub/config.ts          ▶  docs/configuration.md, docs/{agent,hub}.schema.json for editors
- *   shared/errors.ts                        ▶  docs/errors.md
+ *   shared/errors.ts, shared/errors/        ▶  docs/errors.md
  *   agent/admin/metrics.ts, hub/http/metrics.ts  ▶  docs/metrics.md
  *   hub/kafka/schemas/, hub/kafka/dispatch.ts  ▶  docs/kafka-apis.md
  *
@@ -112,7 +112,7 @@ function errorsPage(): string {
   ]);
   return page([
     "# Errors",
-    notice("shared/errors.ts"),
+    notice("shared/errors.ts and shared/errors/"),
     [
       "The code is what to compare and to search for; the text beside it may change. *Again* says whether the same",
       "request may succeed later without a change. *Kafka* is the error code that Kafka clients see.",

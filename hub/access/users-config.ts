@@ -86,18 +86,17 @@ function rule() {
   };
   const allowed: ConfigMeta = {
     description: "What the user may do there, in Kafka's words.",
-    allowed: `a list of ${operations.join(", ")}; or all`,
+    allowed: `all, or a list of ${operations.join(", ")}`,
   };
+  const list = z.array(z.enum([...operations, "all"])).min(1);
   return z
     .strictObject({
       topic: resourceName("The topic"),
       group: resourceName("The consumer group"),
       cluster: z.literal(true).optional().meta(cluster),
       pattern: z.enum(["literal", "prefixed"]).default("literal").meta(pattern),
-      operations: z
-        .array(z.enum([...operations, "all"]))
-        .min(1)
-        .meta(allowed),
+      // The bare word is what a reader of "all, or a list of" writes.
+      operations: z.union([z.literal("all"), list]).meta(allowed),
     })
     .superRefine((value, context) => {
       const named = [value.topic, value.group, value.cluster].filter((each) => each !== undefined);
@@ -158,7 +157,8 @@ export function usersOf(config: UsersConfig): readonly User[] {
 
 function aclOf({ topic, group, pattern, operations: words }: UsersConfig[number]["acls"][number]): Acl {
   const all: readonly Operation[] = operations;
-  const allowed = words.includes("all") ? all : words.filter((word) => word !== "all");
+  const isAll = words === "all" || words.includes("all");
+  const allowed = isAll ? all : words.filter((word) => word !== "all");
   if (topic !== undefined) return { resource: "topic", name: topic, pattern, operations: allowed };
   if (group !== undefined) return { resource: "group", name: group, pattern, operations: allowed };
   return { resource: "cluster", name: "", pattern, operations: allowed };

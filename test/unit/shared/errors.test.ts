@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { globSync } from "node:fs";
+import path from "node:path";
 import { suite, test } from "node:test";
 import { StreamError, errorTable, toStreamError } from "../../../shared/errors.ts";
+
+const root = path.resolve(import.meta.dirname, "../../..");
 
 suite("errors", () => {
   test("an error takes hint, retriable and Kafka's code from its row", () => {
@@ -23,6 +27,17 @@ suite("errors", () => {
     const foreign = new TypeError("x is not a function");
     assert.deepEqual([toStreamError(foreign).code, toStreamError(foreign).cause], ["UNEXPECTED", foreign]);
     assert.equal(toStreamError("text").message, "UNEXPECTED: text");
+  });
+
+  test("every area's rows are in the table, and no code stands in two areas", async () => {
+    const areas = await Promise.all(
+      globSync("shared/errors/*-errors.ts", { cwd: root }).map(async (file) => {
+        const exported = Object.values((await import(path.join(root, file))) as Record<string, object>);
+        return exported.flatMap((rows) => Object.keys(rows));
+      }),
+    );
+    assert.ok(areas.length > 1);
+    assert.deepEqual(areas.flat().toSorted(), Object.keys(errorTable).toSorted());
   });
 
   test("every row says what it means and what to do, in sentences", () => {

@@ -4,6 +4,8 @@ import * as z from "zod";
 import { formatCredential } from "../../../../hub/access/scram-credential.ts";
 import { userNameProblem, usersOf, usersSection } from "../../../../hub/access/users-config.ts";
 import { operations } from "../../../../hub/access/authorizer.ts";
+import { findingsOf } from "../../../../shared/config/config-problem.ts";
+import { schemaNode } from "../../../../shared/config/config-rows.ts";
 import { testUser } from "../../../support/test-users.ts";
 
 const { credentials } = await testUser("alice", "pencil");
@@ -39,6 +41,20 @@ suite("users in the configuration", () => {
     ]);
   });
 
+  test("all operations are a bare word, or a word in the list", () => {
+    for (const all of ["all", ["all"], ["read", "all"]]) {
+      const [found] = usersOf(section.parse([{ ...alice, acls: [{ topic: "t", operations: all }] }]));
+      assert.deepEqual(found?.acls, [{ resource: "topic", name: "t", pattern: "literal", operations }]);
+    }
+  });
+
+  test("a mistake in the operations is answered with both forms", () => {
+    const acls = [{ topic: "t", operations: ["peek"] }];
+    const issues = section.safeParse([{ ...alice, acls }]).error?.issues ?? [];
+    const findings = issues.flatMap((issue) => findingsOf(issue, schemaNode(section), [{ ...alice, acls }]));
+    assert.match(findings[0]?.text ?? "", /^found \["peek"\], allowed is all, or a list of /);
+  });
+
   for (const [what, users, problem] of [
     ["two users of one name", [alice, alice], /^1\.name: alice is there twice/],
     ["a user without a name", [{ credentials: texts }], /^0\.name/],
@@ -66,10 +82,11 @@ suite("users in the configuration", () => {
     ],
     ["cluster: false", [{ ...alice, acls: [{ cluster: false, operations: ["all"] }] }], /^0\.acls\.0\.cluster/],
     ["an empty topic", [{ ...alice, acls: [{ topic: "", operations: ["read"] }] }], /^0\.acls\.0\.topic/],
+    ["an unknown operation", [{ ...alice, acls: [{ topic: "t", operations: ["peek"] }] }], /^0\.acls\.0\.operations:/],
     [
-      "an unknown operation",
-      [{ ...alice, acls: [{ topic: "t", operations: ["peek"] }] }],
-      /^0\.acls\.0\.operations\.0/,
+      "a bare word other than all",
+      [{ ...alice, acls: [{ topic: "t", operations: "read" }] }],
+      /^0\.acls\.0\.operations:/,
     ],
     ["no operation", [{ ...alice, acls: [{ topic: "t", operations: [] }] }], /^0\.acls\.0\.operations/],
     ["an unknown key", [{ ...alice, password: "pencil" }], /password/],

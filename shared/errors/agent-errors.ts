@@ -1,0 +1,43 @@
+/** Of the agent: the uplink to the hub, and its MQTT listener. */
+import type { ErrorRow } from "./error-row.ts";
+
+export const agentErrors = {
+  // The uplink
+  PROTOCOL_VIOLATION: {
+    retriable: false,
+    wire: 42,
+    meaning: "The peer broke the protocol; the connection is closed.",
+    hint: "The two sides may be of versions that do not fit, or something else speaks on this port.",
+  },
+  UNAUTHORIZED: {
+    retriable: true,
+    wire: 58,
+    meaning: "The credentials are missing or wrong.",
+    hint: "Give the agent the hub's uplink token (`uplink.token`, or TRIBUTARY_UPLINK_TOKEN).",
+  },
+  HUB_UNREACHABLE: {
+    retriable: true,
+    wire: -1,
+    meaning: "The hub does not answer.",
+    hint: "The agent keeps the data and tries again; check the address, the network and that the hub runs.",
+  },
+  TIMEOUT: {
+    retriable: true,
+    wire: 7,
+    meaning: "No answer in time.",
+    hint: "Try again; look at the load of the peer.",
+  },
+  OVERLOADED: {
+    retriable: true,
+    wire: 89,
+    meaning: "A queue is at its maximum.",
+    hint: "Send slower; the message names the queue.",
+  },
+  // MQTT
+  MQTT_LIMIT: {
+    retriable: false,
+    wire: 42,
+    meaning: "An MQTT client went over a limit of the listener.",
+    hint: "The message names the limit; `mqtt.limits` in the agent's configuration sets it.",
+  },
+} as const satisfies Record<string, ErrorRow>;
