@@ -36,12 +36,17 @@ export async function serveDriver(commands: DriverCommands): Promise<void> {
     else if (name === "member") await commands.member(args as MemberArguments, inputEnd());
     else if (name === "admin") await commands.admin(args as TopicGroup);
     else throw new Error(`there is no command ${name}`);
-    process.exit(0);
+    end(0);
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`);
     tell({ error: messageOf(error) });
-    process.exit(1);
+    end(1);
   }
+}
+
+/** Not before everything that was told has left the process. */
+function end(code: number): void {
+  process.stdout.write("", () => process.exit(code));
 }
 
 export function messageOf(error: unknown): string {
