@@ -1,14 +1,16 @@
 import type { Admin } from "@platformatic/kafka";
 import type { Command } from "commander";
-import { StreamError } from "../../shared/errors.ts";
 import { UsageError } from "../failure.ts";
 import { paintFor, writeLine } from "../context.ts";
 import type { CommandContext } from "../context.ts";
+import { hubAccess } from "../hub-client/access.ts";
+import type { HubOptions } from "../hub-client/access.ts";
+import { formatMove } from "../hub-client/assigned-partitions.ts";
+import type { DescribedGroup } from "../hub-client/groups.ts";
 import type { TopicRange } from "../hub-client/topic-offsets.ts";
 import { START_POSITION_FORMS, parseStartPosition } from "../start-position.ts";
 import { formatCount, formatCountOf, right, writeTable } from "../table.ts";
-import { hubOption, parseWholeNumber } from "./options.ts";
-import type { HubOptions } from "./options.ts";
+import { addHubOptions, parseWholeNumber } from "./options.ts";
 
 type ListOptions = HubOptions & { readonly json: boolean };
 type ResetOptions = HubOptions & {
@@ -36,15 +38,15 @@ export function defineGroups(command: Command, context: CommandContext): void {
     .addHelpText("after", EXAMPLES);
   command
     .command("list")
-    .description("Show every group and its state.")
-    .addOption(hubOption())
+    .description("Show every group, its type and its state.")
     .option("--json", "one JSON document instead of a table", false)
     .action((options: ListOptions) => listGroups(options, context));
   command
     .command("describe")
-    .description("Show a group's members and, for each partition, the committed offset and the lag.")
+    .description(
+      "Show a group's members with what they read and, for each partition, the committed offset and the lag.",
+    )
     .argument("<group>")
-    .addOption(hubOption())
     .option("--json", "one JSON document instead of tables", false)
     .action((group: string, options: ListOptions) => describeGroup(group, options, context));
   command
@@ -55,33 +57,24 @@ export function defineGroups(command: Command, context: CommandContext): void {
     .option("--partition <number>", "only this partition (default: all)", parseWholeNumber)
     .requiredOption("--to <position>", START_POSITION_FORMS)
     .option("--dry-run", "show what would change and change nothing", false)
-    .addOption(hubOption())
     .action((group: string, options: ResetOptions) => resetGroup(group, options, context));
   command
     .command("delete")
     .description("Delete a group and its committed offsets. The group must have no members.")
     .argument("<group>")
-    .addOption(hubOption())
     .option("--yes", "really delete", false)
     .action((group: string, options: DeleteOptions) => deleteGroup(group, options, context));
-  for (const each of command.commands) each.addHelpText("after", EXAMPLES);
+  for (const each of command.commands) addHubOptions(each).addHelpText("after", EXAMPLES);
 }
 
 async function listGroups(options: ListOptions, context: CommandContext): Promise<void> {
   const { withAdmin } = await import("../hub-client/connect.ts");
-  const groups = await withAdmin(options.kafka, async (admin) => {
-    const listed = [...(await admin.listGroups()).keys()].toSorted();
-    if (listed.length === 0) return [];
-    const described = await admin.describeGroups({ groups: listed });
-    return listed.map((id) => {
-      const group = described.get(id);
-      return { group: id, state: group?.state.toLowerCase() ?? "dead", memberCount: group?.members.size ?? 0 };
-    });
-  });
+  const client = await import("../hub-client/groups.ts");
+  const groups = await withAdmin(hubAccess(options, context), client.listGroups);
   if (options.json) return writeLine(context.stdout, JSON.stringify(groups, null, 2));
   if (groups.length === 0) return writeLine(context.stdout, "The hub has no consumer groups yet.");
-  const rows = groups.map(({ group, state, memberCount }) => [group, state, String(memberCount)]);
-  return writeTable([{ title: "GROUP" }, { title: "STATE" }, right("MEMBERS")], rows, context);
+  const rows = groups.map(({ group, type, state, memberCount }) => [group, type, state, String(memberCount ?? "-")]);
+  return writeTable([{ title: "GROUP" }, { title: "TYPE" }, { title: "STATE" }, right("MEMBERS")], rows, context);
 }
 
 type GroupPartition = {
@@ -94,35 +87,50 @@ type GroupPartition = {
   readonly member: string | null;
 };
 
-type GroupDescription = {
-  readonly group: string;
-  readonly state: string;
-  readonly members: readonly { id: string; clientId: string; host: string }[];
-  readonly partitions: readonly GroupPartition[];
-};
+type GroupView = DescribedGroup & { readonly partitions: readonly GroupPartition[] };
 
 async function describeGroup(id: string, options: ListOptions, context: CommandContext): Promise<void> {
   const { withAdmin } = await import("../hub-client/connect.ts");
-  const description = await withAdmin(options.kafka, (admin) => loadGroup(admin, id));
-  if (options.json) return writeLine(context.stdout, JSON.stringify(description, null, 2));
-  const { state, members, partitions } = description;
-  const paint = paintFor(context.stdout, context.env);
+  const view = await withAdmin(hubAccess(options, context), (admin) => loadGroup(admin, id));
+  if (options.json) return writeLine(context.stdout, JSON.stringify(view, null, 2));
+  await writeLine(context.stdout, `${paintFor(context.stdout, context.env).strong(id)}  ${summaryOf(view)}`);
+  await writeMembers(view, context);
+  await writePartitions(view, context);
+}
+
+function summaryOf({ type, state, assignor, members, partitions }: GroupView): string {
   const lag = partitions.reduce((sum, partition) => sum + (partition.lag ?? 0), 0);
-  const memberText = formatCountOf(members.length, "member");
   const openCount = partitions.filter(({ committed, start, end }) => committed === null && end > start).length;
-  const openText = openCount === 0 ? "" : `, ${formatCountOf(openCount, "partition")} not read yet`;
-  await writeLine(context.stdout, `${paint.strong(id)}  ${state}, ${memberText}, lag ${formatCount(lag)}${openText}`);
-  if (members.length > 0) {
-    await writeLine(context.stdout, "");
-    const rows = members.map((member) => [member.id, member.clientId, member.host]);
-    await writeTable([{ title: "MEMBER" }, { title: "CLIENT" }, { title: "HOST" }], rows, context);
-  }
+  return [
+    type,
+    state,
+    formatCountOf(members.length, "member"),
+    ...(members.length === 0 || assignor === "" ? [] : [`assignor ${assignor}`]),
+    `lag ${formatCount(lag)}`,
+    ...(openCount === 0 ? [] : [`${formatCountOf(openCount, "partition")} not read yet`]),
+  ].join(", ");
+}
+
+async function writeMembers({ members }: GroupView, context: CommandContext): Promise<void> {
+  if (members.length === 0) return;
+  await writeLine(context.stdout, "");
+  const rows = members.map(({ id, clientId, host, assigned, target }) => [
+    id,
+    clientId,
+    host,
+    formatMove(assigned, target),
+  ]);
+  const columns = [{ title: "MEMBER" }, { title: "CLIENT" }, { title: "HOST" }, { title: "ASSIGNED" }];
+  await writeTable(columns, rows, context);
+}
+
+async function writePartitions({ partitions }: GroupView, context: CommandContext): Promise<void> {
   if (partitions.length === 0) return;
   await writeLine(context.stdout, "");
   const rows = partitions.map((at) => [
     at.topic,
     String(at.partition),
-    at.committed === null ? "-" : String(at.committed),
+    String(at.committed ?? "-"),
     String(at.end),
     at.lag === null ? "-" : formatCount(at.lag),
     at.member ?? "-",
@@ -131,34 +139,21 @@ async function describeGroup(id: string, options: ListOptions, context: CommandC
   await writeTable([...columns, { title: "MEMBER" }], rows, context);
 }
 
-async function loadGroup(admin: Admin, id: string): Promise<GroupDescription> {
+async function loadGroup(admin: Admin, id: string): Promise<GroupView> {
+  const client = await import("../hub-client/groups.ts");
   const { readTopicRanges } = await import("../hub-client/topic-offsets.ts");
-  const group = (await admin.describeGroups({ groups: [id] })).get(id);
-  if (group === undefined || group.state.toLowerCase() === "dead") {
-    throw new StreamError("GROUP_ID_NOT_FOUND", `there is no group '${id}'`, {
-      hint: "`tributary groups list` shows what exists.",
-    });
-  }
-  const committed = await committedOffsets(admin, id);
+  const group = await client.describeGroup(admin, id);
+  const committed = await client.committedOffsets(admin, id);
   const owners = new Map<string, string>();
-  for (const member of group.members.values()) {
-    for (const { topic, partitions } of member.assignments?.values() ?? []) {
+  for (const member of group.members) {
+    for (const { topic, partitions } of member.assigned) {
       for (const partition of partitions) owners.set(`${topic}/${partition}`, member.id);
     }
   }
   const existing = new Set(await admin.listTopics());
   const wanted = [...new Set([...committed.keys(), ...owners.keys()].map((key) => key.slice(0, key.lastIndexOf("/"))))];
   const ranges = await readTopicRanges(admin, wanted.filter((topic) => existing.has(topic)).toSorted());
-  return {
-    group: id,
-    state: group.state.toLowerCase(),
-    members: [...group.members.values()].map(({ id: memberId, clientId, clientHost }) => ({
-      id: memberId,
-      clientId,
-      host: clientHost.replace(/^\//, ""),
-    })),
-    partitions: ranges.flatMap((range) => groupPartitions(range, committed, owners)),
-  };
+  return { ...group, partitions: ranges.flatMap((range) => groupPartitions(range, committed, owners)) };
 }
 
 function groupPartitions(
@@ -175,55 +170,38 @@ function groupPartitions(
   });
 }
 
-/** By `topic/partition`. */
-async function committedOffsets(admin: Admin, group: string): Promise<Map<string, number>> {
-  const listed = await admin.listConsumerGroupOffsets({ groups: [group] });
-  const entries = listed
-    .flatMap(({ topics }) => topics)
-    .flatMap(({ name, partitions }) =>
-      partitions.map((at) => [`${name}/${at.partitionIndex}`, Number(at.committedOffset)] as const),
-    );
-  // -1 stands for "nothing committed".
-  return new Map(entries.filter(([, offset]) => offset >= 0));
-}
-
 async function resetGroup(group: string, options: ResetOptions, context: CommandContext): Promise<void> {
   const position = parseStartPosition(options.to, context.clock.wallMs());
   const { withAdmin } = await import("../hub-client/connect.ts");
+  const client = await import("../hub-client/groups.ts");
   const { readTopicRanges, resolvePosition } = await import("../hub-client/topic-offsets.ts");
-  const moves = await withAdmin(options.kafka, async (admin) => {
+  const { moves, readers } = await withAdmin(hubAccess(options, context), async (admin) => {
     const [range] = await readTopicRanges(admin, [options.topic]);
-    if (range === undefined) return [];
+    if (range === undefined) return { moves: [], readers: undefined };
     if (options.partition !== undefined && options.partition >= range.partitions.length) {
       throw new UsageError(`'${options.topic}' has the partitions 0 to ${range.partitions.length - 1}`);
     }
-    const before = await committedOffsets(admin, group);
+    const before = await client.committedOffsets(admin, group);
     const targets = await resolvePosition(admin, range, position);
     const selected = [...targets].filter(([partition]) => [undefined, partition].includes(options.partition));
-    if (!options.dryRun) {
-      const described = (await admin.describeGroups({ groups: [group] })).get(group);
-      if (described !== undefined && described.members.size > 0) {
-        throw new StreamError(
-          "NON_EMPTY_GROUP",
-          `'${group}' has ${formatCountOf(described.members.size, "member")} reading`,
-        );
-      }
-      const partitionOffsets = selected.map(([partition, offset]) => ({ partition, offset: BigInt(offset) }));
-      await admin.alterConsumerGroupOffsets({ groupId: group, topics: [{ name: options.topic, partitionOffsets }] });
-    }
-    return selected.map(([partition, offset]) => [
+    const rows = selected.map(([partition, offset]) => [
       String(partition),
       String(before.get(`${options.topic}/${partition}`) ?? "-"),
       String(offset),
     ]);
+    if (options.dryRun) return { moves: rows, readers: await client.describeReaders(admin, group) };
+    await client.moveOffsets(admin, group, options.topic, selected);
+    return { moves: rows, readers: undefined };
   });
   await writeTable([right("PARTITION"), right("BEFORE"), right("AFTER")], moves, context);
-  if (options.dryRun) await writeLine(context.stdout, "nothing changed: this was a dry run");
+  if (!options.dryRun) return;
+  await writeLine(context.stdout, "nothing changed: this was a dry run");
+  if (readers !== undefined) await writeLine(context.stdout, `the hub would refuse it now: '${group}' has ${readers}`);
 }
 
 async function deleteGroup(group: string, options: DeleteOptions, context: CommandContext): Promise<void> {
   if (!options.yes) throw new UsageError(`this deletes the committed offsets of '${group}'; add --yes to do it`);
   const { withAdmin } = await import("../hub-client/connect.ts");
-  await withAdmin(options.kafka, (admin) => admin.deleteGroups({ groups: [group] }));
+  await withAdmin(hubAccess(options, context), (admin) => admin.deleteGroups({ groups: [group] }));
   await writeLine(context.stdout, `deleted group ${group}`);
 }

@@ -200,7 +200,7 @@ test("consume --group: commits what it printed, leaves on SIGTERM, and the next 
   await first.saw(/(?:\d\n){6}/);
   assert.equal(await first.stop(), 0);
   const { out } = await hub.run(["groups", "list"]);
-  assert.match(out, /^g +empty +0$/m);
+  assert.match(out, /^g +classic +empty +0$/m);
   assert.equal(await lagOf(hub, "g"), 0);
   await hub.run(["produce", "work"], "7\n8\n");
   const second = await hub.run(["consume", "work", "--group", "g", "--format", "value", "--count", "2"]);
