@@ -66,12 +66,19 @@ export type MemberArguments = Connection & {
 /** A command takes so long at the most, on two cores that a virtual machine's start has to itself. */
 const COMMAND_MS_MAX = 120_000;
 
+export type DriverLaunch = {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Arguments of every command, besides its own. */
+  readonly constants?: object;
+};
+
 export class ClientDriver {
-  readonly #launch: { readonly command: string; readonly args: readonly string[] };
+  readonly #launch: DriverLaunch;
   /** What the last command wrote to stderr, its end. */
   complaints = "";
 
-  constructor(launch: { readonly command: string; readonly args: readonly string[] }) {
+  constructor(launch: DriverLaunch) {
     this.#launch = launch;
   }
 
@@ -103,7 +110,7 @@ export class ClientDriver {
     const member = new DriverMember();
     const child = await TestChild.start(t, {
       command: this.#launch.command,
-      args: [...this.#launch.args, "member", JSON.stringify(args)],
+      args: [...this.#launch.args, "member", JSON.stringify({ ...this.#launch.constants, ...args })],
       hasInput: true,
       onLine: (line) => member.hear(line),
     });
@@ -115,7 +122,7 @@ export class ClientDriver {
     const lines: (Line & { readonly error?: string })[] = [];
     const child = await TestChild.start(t, {
       command: this.#launch.command,
-      args: [...this.#launch.args, command, JSON.stringify(args)],
+      args: [...this.#launch.args, command, JSON.stringify({ ...this.#launch.constants, ...args })],
       onLine: (line) => lines.push(parseLine(line) as Line & { readonly error?: string }),
     });
     const { code } = await child.exitWithin(COMMAND_MS_MAX);

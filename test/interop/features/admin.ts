@@ -28,15 +28,17 @@ const expected: Readonly<Record<string, unknown>> = {
 };
 const refused: ReadonlySet<string> = new Set(["describeAcls", "createAcls"]);
 
-async function run({ t, hub, driver, name }: Trial): Promise<string> {
+async function run({ t, hub, driver, about, name }: Trial): Promise<string> {
   const answers = await driver.admin(t, { bootstrap: hub.kafkaAddress, topic: name, group: name });
-  for (const answer of answers) check(answer, name);
+  for (const answer of answers) {
+    // It drops the error of this answer, whichever broker it is of.
+    if (about.client === "librdkafka" && answer.call === "describeAcls" && answer.result === 0) continue;
+    check(answer, name);
+  }
   return `${answers.length} calls`;
 }
 
 function check({ call, result, error }: AdminAnswer, topic: string): void {
-  // librdkafka takes the refusal for "there are none".
-  if (call === "describeAcls" && result === 0) return;
   if (refused.has(call)) return assert.match(`${error ?? ""} ${JSON.stringify(result)}`, SECURITY_DISABLED, call);
   assert.equal(error, undefined, call);
   if (call === "listTopics") return assert.ok((result as readonly string[]).includes(topic), call);

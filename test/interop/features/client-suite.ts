@@ -2,7 +2,7 @@
 import { after, before, suite, test } from "node:test";
 import type { After } from "../../support/clean-up.ts";
 import { ClientDriver } from "../../support/client-driver.ts";
-import type { About } from "../../support/client-driver.ts";
+import type { About, DriverLaunch } from "../../support/client-driver.ts";
 import { forgetResults, writeResults } from "../../support/client-results.ts";
 import type { FeatureOutcome } from "../../support/client-results.ts";
 import { startHub } from "../../support/programs.ts";
@@ -40,10 +40,7 @@ const HUB_CONFIG = {
   },
 };
 
-export function clientSuite(
-  name: string,
-  launch: () => Promise<{ readonly command: string; readonly args: readonly string[] }>,
-): void {
+export function clientSuite(name: string, launch: () => Promise<DriverLaunch>): void {
   suite(name, () => {
     const cleanUps: (() => unknown)[] = [];
     // Directories and programs of the whole suite; `after` within a hook would end them with the hook.

@@ -1,7 +1,5 @@
 """The driver of librdkafka, by its Python binding confluent-kafka."""
 
-import sys
-
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition, libversion
 
 import protocol
@@ -184,4 +182,3 @@ if __name__ == "__main__":
             "admin": administer,
         }
     )
-    sys.stdout.flush()

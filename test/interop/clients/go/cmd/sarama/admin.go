@@ -14,10 +14,23 @@ const adminRecords = 10
 
 // calls of the protocol's list, in its order.
 type calls struct {
-	args  *protocol.Arguments
-	admin sarama.ClusterAdmin
-	topic string
-	group string
+	args    *protocol.Arguments
+	version sarama.KafkaVersion
+	admin   sarama.ClusterAdmin
+	topic   string
+	group   string
+}
+
+// since which version, as it is told, the library has a call. Told an older one it has none, or asks in a way that
+// Kafka 4 does not understand any more, and neither does the hub.
+var since = map[string]sarama.KafkaVersion{
+	"listTopics":         sarama.V1_1_0_0,
+	"describeConfigs":    sarama.V1_1_0_0,
+	"alterConfigs":       sarama.V1_1_0_0,
+	"deleteGroups":       sarama.V1_1_0_0,
+	"describeAcls":       sarama.V2_0_0_0,
+	"createAcls":         sarama.V2_0_0_0,
+	"deleteGroupOffsets": sarama.V2_4_0_0,
 }
 
 func administer(args *protocol.Arguments) error {
@@ -30,18 +43,24 @@ func administer(args *protocol.Arguments) error {
 		return err
 	}
 	defer admin.Close()
-	calls := &calls{args: args, admin: admin, topic: args.Topic, group: args.Group}
+	calls := &calls{args: args, version: config.Version, admin: admin, topic: args.Topic, group: args.Group}
 	calls.aboutTopic()
 	calls.aboutRecords()
 	calls.aboutGroup()
 	calls.aboutCluster()
-	protocol.TellCall("deleteTopics", func() (any, error) { return nil, admin.DeleteTopic(calls.topic) })
+	calls.tell("deleteTopics", func() (any, error) { return nil, admin.DeleteTopic(calls.topic) })
 	return nil
+}
+
+func (calls *calls) tell(call string, work func() (any, error)) {
+	if needed, isLater := since[call]; !isLater || calls.version.IsAtLeast(needed) {
+		protocol.TellCall(call, work)
+	}
 }
 
 func (calls *calls) aboutTopic() {
 	admin, topic := calls.admin, calls.topic
-	protocol.TellCall("createTopics", func() (any, error) {
+	calls.tell("createTopics", func() (any, error) {
 		retention := "3600000"
 		detail := &sarama.TopicDetail{
 			NumPartitions:     3,
@@ -50,11 +69,11 @@ func (calls *calls) aboutTopic() {
 		}
 		return nil, admin.CreateTopic(topic, detail, false)
 	})
-	protocol.TellCall("listTopics", func() (any, error) {
+	calls.tell("listTopics", func() (any, error) {
 		topics, err := admin.ListTopics()
 		return slices.Sorted(maps.Keys(topics)), err
 	})
-	protocol.TellCall("describeTopics", func() (any, error) {
+	calls.tell("describeTopics", func() (any, error) {
 		found, err := admin.DescribeTopics([]string{topic})
 		if err != nil {
 			return nil, err
@@ -64,20 +83,20 @@ func (calls *calls) aboutTopic() {
 		}
 		return map[string]int{"partitions": len(found[0].Partitions)}, nil
 	})
-	protocol.TellCall("describeConfigs", func() (any, error) { return calls.config("retention.ms") })
-	protocol.TellCall("alterConfigs", func() (any, error) {
+	calls.tell("describeConfigs", func() (any, error) { return calls.config("retention.ms") })
+	calls.tell("alterConfigs", func() (any, error) {
 		if err := calls.alterConfig("max.message.bytes", "2000000"); err != nil {
 			return nil, err
 		}
 		return calls.config("max.message.bytes")
 	})
-	protocol.TellCall("createPartitions", func() (any, error) {
+	calls.tell("createPartitions", func() (any, error) {
 		return nil, admin.CreatePartitions(topic, 5, nil, false)
 	})
 }
 
 func (calls *calls) alterConfig(name, value string) error {
-	if version, _ := versionOf(calls.args); !version.IsAtLeast(sarama.V2_3_0_0) {
+	if !calls.version.IsAtLeast(sarama.V2_3_0_0) {
 		return calls.admin.AlterConfig(sarama.TopicResource, calls.topic, map[string]*string{name: &value}, false)
 	}
 	change := sarama.IncrementalAlterConfigsEntry{Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value}
@@ -96,8 +115,8 @@ func (calls *calls) config(name string) (any, error) {
 }
 
 func (calls *calls) aboutRecords() {
-	protocol.TellCall("produce", func() (any, error) { return adminRecords, calls.produce() })
-	protocol.TellCall("listOffsets", func() (any, error) {
+	calls.tell("produce", func() (any, error) { return adminRecords, calls.produce() })
+	calls.tell("listOffsets", func() (any, error) {
 		earliest, err := calls.offsetAt(sarama.OffsetOldest)
 		if err != nil {
 			return nil, err
@@ -105,7 +124,7 @@ func (calls *calls) aboutRecords() {
 		latest, err := calls.offsetAt(sarama.OffsetNewest)
 		return map[string]int64{"earliest": earliest, "latest": latest}, err
 	})
-	protocol.TellCall("deleteRecords", func() (any, error) {
+	calls.tell("deleteRecords", func() (any, error) {
 		if err := calls.admin.DeleteRecords(calls.topic, map[int32]int64{0: 4}); err != nil {
 			return nil, err
 		}
@@ -156,7 +175,7 @@ func (calls *calls) offsetAt(time int64) (int64, error) {
 
 func (calls *calls) aboutGroup() {
 	admin, group, topic := calls.admin, calls.group, calls.topic
-	protocol.TellCall("commitOffsets", func() (any, error) {
+	calls.tell("commitOffsets", func() (any, error) {
 		offsets := map[string]map[int32]sarama.OffsetAndMetadata{topic: {0: {Offset: 7, LeaderEpoch: -1}}}
 		answer, err := admin.AlterConsumerGroupOffsets(group, offsets, nil)
 		if err != nil {
@@ -167,12 +186,12 @@ func (calls *calls) aboutGroup() {
 		}
 		return nil, nil
 	})
-	protocol.TellCall("listGroups", func() (any, error) {
+	calls.tell("listGroups", func() (any, error) {
 		found, err := admin.ListConsumerGroups()
 		_, isListed := found[group]
 		return isListed, err
 	})
-	protocol.TellCall("describeGroups", func() (any, error) {
+	calls.tell("describeGroups", func() (any, error) {
 		found, err := admin.DescribeConsumerGroups([]string{group})
 		if err != nil {
 			return nil, err
@@ -182,7 +201,7 @@ func (calls *calls) aboutGroup() {
 		}
 		return map[string]any{"state": found[0].State, "members": len(found[0].Members)}, nil
 	})
-	protocol.TellCall("listGroupOffsets", func() (any, error) {
+	calls.tell("listGroupOffsets", func() (any, error) {
 		found, err := admin.ListConsumerGroupOffsets(group, nil)
 		if err != nil {
 			return nil, err
@@ -193,19 +212,19 @@ func (calls *calls) aboutGroup() {
 		}
 		return offsets, nil
 	})
-	protocol.TellCall("deleteGroupOffsets", func() (any, error) {
+	calls.tell("deleteGroupOffsets", func() (any, error) {
 		return nil, admin.DeleteConsumerGroupOffset(group, topic, 0)
 	})
-	protocol.TellCall("deleteGroups", func() (any, error) { return nil, admin.DeleteConsumerGroup(group) })
+	calls.tell("deleteGroups", func() (any, error) { return nil, admin.DeleteConsumerGroup(group) })
 }
 
 func (calls *calls) aboutCluster() {
 	admin := calls.admin
-	protocol.TellCall("describeCluster", func() (any, error) {
+	calls.tell("describeCluster", func() (any, error) {
 		found, _, err := admin.DescribeCluster()
 		return map[string]int{"brokers": len(found)}, err
 	})
-	protocol.TellCall("describeAcls", func() (any, error) {
+	calls.tell("describeAcls", func() (any, error) {
 		found, err := admin.ListAcls(sarama.AclFilter{
 			ResourceType:              sarama.AclResourceAny,
 			ResourcePatternTypeFilter: sarama.AclPatternAny,
@@ -214,7 +233,7 @@ func (calls *calls) aboutCluster() {
 		})
 		return len(found), err
 	})
-	protocol.TellCall("createAcls", func() (any, error) {
+	calls.tell("createAcls", func() (any, error) {
 		resource := sarama.Resource{
 			ResourceType:        sarama.AclResourceTopic,
 			ResourceName:        calls.topic,
