@@ -28,6 +28,9 @@ import { MqttListener } from "./mqtt/listener.ts";
 import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
 
+/** Smaller than the hub's: an agent's disk is, and so are its commits. */
+const RESERVE_BYTES = 4 * 1024 * 1024;
+
 export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
 
 export type RunningAgent = {
@@ -62,6 +65,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     name: "the log",
     start: () => openLog(config, logger),
     stop: (part) => part.close(),
+    startMsMax: Infinity,
   });
   log.onFatal((error) => {
     failure = toStreamError(error);
@@ -144,6 +148,12 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
     hasReaderThread: false,
     commitIntervalMs: config.log.commitIntervalMs,
     crashPointBeforeFsync: "agent-before-fsync",
+    reserveBytes: RESERVE_BYTES,
+    onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
+    onRoom: (hasRoom) => {
+      if (hasRoom) logger.info("the disk has room again: the log takes data");
+      else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");
+    },
     onDamage: ({ partition: { topic, partition }, from, to }) => {
       const code = "CORRUPT_RECORD";
       logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is never sent");

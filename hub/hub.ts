@@ -53,6 +53,7 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
       return { log: opened, engine: new EmbeddedEngine({ log: opened, clock, logger, options }) };
     },
     stop: (part) => part.engine.close(),
+    startMsMax: Infinity,
   });
   log.onFatal((error) => {
     failure = toStreamError(error);
@@ -116,6 +117,11 @@ function openLog(config: HubConfig, logger: Logger): Promise<WorkerLog> {
     hasReaderThread: true,
     commitIntervalMs: config.log.commitIntervalMs,
     crashPointBeforeFsync: "hub-before-fsync",
+    onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
+    onRoom: (hasRoom) => {
+      if (hasRoom) logger.info("the disk has room again: the log takes data");
+      else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");
+    },
     onDamage: ({ partition: { topic, partition }, from, to }) => {
       const code = "CORRUPT_RECORD";
       logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is skipped, never served");

@@ -12,8 +12,10 @@ import type { Clock } from "./clock.ts";
 import { StreamError, toStreamError } from "./errors.ts";
 import type { Logger } from "./logger.ts";
 
-/** Opening a log verifies what a crash has left; that takes longest on a slow card with a large log. */
+/** For one part, unless it says otherwise. */
 const START_MS_MAX = 60_000;
+/** How often a part that takes long to start is named. */
+const START_REPORT_MS = 10_000;
 /** For one part, unless it says otherwise: more than what listeners grant their connections (3 s). */
 const STOP_MS_MAX = 4000;
 /** For all parts together: below the 10 s in which a program has to end after SIGTERM. */
@@ -26,6 +28,7 @@ export type PartDefinition<Part> = {
   readonly name: string;
   readonly start: () => Part | Promise<Part>;
   readonly stop: (part: Part) => void | Promise<void>;
+  /** Infinity for a part whose start grows with what it holds: giving up would only begin it again. */
   readonly startMsMax?: number;
   readonly stopMsMax?: number;
 };
@@ -54,6 +57,10 @@ export class Lifecycle {
     if (this.#stopping !== undefined) throw new StreamError("CLOSING", `${name} is not started any more`);
     const startedAtMs = this.#clock.monotonicMs();
     const starting = Promise.resolve().then(definition.start);
+    const reports = setInterval(() => {
+      const durationMs = Math.round(this.#clock.monotonicMs() - startedAtMs);
+      this.#logger.info({ part: name, durationMs }, "still starting");
+    }, START_REPORT_MS);
     try {
       const part = await within(starting, startMsMax, () => `${name} did not start within ${startMsMax} ms`);
       this.#running.push({ name, stopMsMax, stop: () => definition.stop(part) });
@@ -63,6 +70,8 @@ export class Lifecycle {
       if (error instanceof Deadline) this.#abandon(name, starting, definition.stop);
       await this.#stopAfterFailure();
       throw error;
+    } finally {
+      clearInterval(reports);
     }
     // `stop` ran while this part started and did not know of it yet.
     await this.#stopAll();
@@ -125,6 +134,7 @@ class Deadline extends StreamError {
 
 /** @throws Deadline when `promise` takes longer; what becomes of it then is the caller's business. */
 async function within<Value>(promise: Promise<Value>, msMax: number, describe: () => string): Promise<Value> {
+  if (msMax === Infinity) return promise;
   const { promise: deadline, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Deadline(describe())), msMax);
   try {

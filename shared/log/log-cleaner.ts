@@ -41,6 +41,8 @@ const STEP_WRITE_BYTES = 256 * 1024;
 const STEP_REPLACEMENTS_MAX = 100;
 /** Or when the batches that they replace reach this: the pages of a batch that goes cost time too. */
 const STEP_FREED_BYTES = 512 * 1024;
+/** Rows whose bytes are counted by one statement. */
+const SUM_ROWS_MAX = 10_000;
 
 type Inspect = Extract<CompactionQuery, { type: "compaction-inspect" }>;
 type EndRow = { readonly base: Offset; readonly bytes: number };
@@ -72,7 +74,7 @@ export class LogCleaner {
   readonly #checkpoint: Statement<[number], CheckpointRow>;
   readonly #last: Statement<[bigint, bigint], EndRow>;
   readonly #firstAfter: Statement<[bigint, bigint, Timestamp], EndRow>;
-  readonly #sum: Statement<[bigint, bigint], { bytes: number | null }>;
+  readonly #sum: Statement<[bigint, bigint, number], { bytes: number | null; base: Offset | null }>;
   #progress: Progress | undefined;
 
   constructor(database: Database, reader: LogReader) {
@@ -82,7 +84,7 @@ export class LogCleaner {
     this.#checkpoint = database.prepare("SELECT * FROM compaction WHERE partition_id = ?");
     this.#last = database.prepare(`${row} ORDER BY key DESC LIMIT 1`);
     this.#firstAfter = database.prepare(`${row} AND max_timestamp > ? ORDER BY key LIMIT 1`);
-    this.#sum = database.prepare("SELECT SUM(length(bytes)) AS bytes FROM batch WHERE key >= ? AND key < ?");
+    this.#sum = database.prepare(`SELECT SUM(bytes) AS bytes, MAX(base) AS base FROM (${row} ORDER BY key LIMIT ?)`);
   }
 
   answer(query: CompactionQuery): unknown {
@@ -134,7 +136,15 @@ export class LogCleaner {
   }
 
   #bytes(partitionId: number, from: Offset, end: Offset): number {
-    return this.#sum.get(batchKey(partitionId, from), batchKey(partitionId, end))?.bytes ?? 0;
+    let total = 0;
+    // Each statement is a read transaction of its own, so that none is open for long.
+    for (let next = from; next < end;) {
+      const step = this.#sum.get(batchKey(partitionId, next), batchKey(partitionId, end - 1), SUM_ROWS_MAX);
+      if (step === undefined || step.bytes === null || step.base === null) break;
+      total += step.bytes;
+      next = step.base + 1;
+    }
+    return total;
   }
 
   #timestampAt(partitionId: number, offset: Offset): Timestamp | undefined {

@@ -124,12 +124,18 @@ export type FromWorker =
   /** Batches swept after a trim: only sizes change. */
   | { readonly type: "swept"; readonly changed: readonly PartitionPlace[] }
   | { readonly type: "damage"; readonly partitionId: number; readonly from: Offset; readonly to: Offset }
+  /** Before `opened`, while a start counts what a kill has left uncounted: so many bytes so far. */
+  | { readonly type: "counting"; readonly bytes: number }
+  /** The disk has become full, or has room again. */
+  | { readonly type: "room"; readonly hasRoom: boolean }
   | { readonly type: "fatal"; readonly failure: LogFailure }
   | { readonly type: "closed" };
 
 export type WorkerData = {
   readonly directory: string;
   readonly role: "writer" | "reader" | "cleaner";
+  /** Of disk-reserve.ts. */
+  readonly reserveBytes: number;
   /** The named place just before a flush, for the crash tests. */
   readonly crashPointBeforeFsync: CrashPoint;
 };

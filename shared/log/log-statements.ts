@@ -46,8 +46,8 @@ export function prepareStatements(database: Database) {
     ),
     last: sql<[bigint, bigint], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`),
     head: sql<[bigint, bigint, number], HeadRow>(`${head} WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?`),
-    sum: sql<[bigint, bigint], { bytes: number | null }>(
-      "SELECT SUM(length(bytes)) AS bytes FROM batch WHERE key >= ? AND key <= ?",
+    sum: sql<[bigint, bigint, number], { bytes: number | null; base: Offset | null }>(
+      `SELECT SUM(bytes) AS bytes, MAX(base) AS base FROM (SELECT ${BASE_OFFSET_SQL} AS base, length(bytes) AS bytes FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)`,
     ),
     sweep: sql<[bigint, bigint, number]>(
       "DELETE FROM batch WHERE key IN (SELECT key FROM batch WHERE key >= ? AND key <= ? ORDER BY key LIMIT ?)",

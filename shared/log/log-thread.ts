@@ -7,6 +7,7 @@ import { StreamError, toStreamError } from "../errors.ts";
 import { unreachable } from "../invariant.ts";
 import type { Commit } from "./commit-gatherer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
+import { RESERVE_BYTES } from "./disk-reserve.ts";
 import type { FromWorker, LogFailure, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
 
 export type LogThreadOptions = {
@@ -15,6 +16,8 @@ export type LogThreadOptions = {
   readonly worker: URL;
   /** Where a crash test ends the process just before a flush. */
   readonly crashPointBeforeFsync: CrashPoint;
+  /** Room kept on the disk for freeing alone, see disk-reserve.ts. */
+  readonly reserveBytes?: number;
 };
 
 export type Opened = Extract<FromWorker, { type: "opened" }>;
@@ -24,6 +27,8 @@ export type LogThreadListener = {
   committed(message: Committed): void;
   refused(refusal: { id: number; error: StreamError; spare: ArrayBuffer }): void;
   swept(changed: Committed["changed"]): void;
+  counting(bytes: number): void;
+  room(hasRoom: boolean): void;
   damage(damage: { partitionId: number; from: number; to: number }): void;
   fatal(error: StreamError): void;
 };
@@ -35,10 +40,14 @@ export class LogThread {
   readonly #listener: LogThreadListener;
   readonly #queries = new Map<number, Waiting>();
   #nextId = 1;
+  /** Settles when the thread is gone, for whatever reason. */
+  readonly #exited: Promise<void>;
+  #isClosing = false;
 
   private constructor(worker: Worker, listener: LogThreadListener) {
     this.#worker = worker;
     this.#listener = listener;
+    this.#exited = new Promise((resolve) => worker.once("exit", () => resolve()));
   }
 
   /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
@@ -47,8 +56,8 @@ export class LogThread {
     role: WorkerData["role"],
     listener: LogThreadListener,
   ): Promise<{ thread: LogThread; opened: Opened }> {
-    const { directory, crashPointBeforeFsync } = options;
-    const workerData: WorkerData = { directory, role, crashPointBeforeFsync };
+    const { directory, crashPointBeforeFsync, reserveBytes = RESERVE_BYTES } = options;
+    const workerData: WorkerData = { directory, role, crashPointBeforeFsync, reserveBytes };
     const worker = new Worker(options.worker, { workerData, name: `log-${role}` });
     const thread = new LogThread(worker, listener);
     return { thread, opened: await thread.#opened() };
@@ -76,9 +85,9 @@ export class LogThread {
   }
 
   async close(): Promise<void> {
-    const exited = new Promise((resolve) => this.#worker.once("exit", resolve));
+    this.#isClosing = true;
     this.#send({ type: "close" });
-    await exited;
+    await this.#exited;
   }
 
   #await(message: (id: number) => ToWorker): Promise<unknown> {
@@ -96,19 +105,27 @@ export class LogThread {
   #opened(): Promise<Opened> {
     return new Promise((resolve, reject) => {
       let isOpen = false;
-      this.#worker.once("message", (message: FromWorker) => {
+      this.#worker.on("message", (message: FromWorker) => {
         if (message.type === "opened") {
           isOpen = true;
-          this.#worker.on("message", (next: FromWorker) => this.#receive(next));
           resolve(message);
-        } else if (message.type === "fatal") {
+        } else if (message.type === "fatal" && !isOpen) {
           reject(toError(message.failure));
           void this.#worker.terminate();
+        } else {
+          this.#receive(message);
         }
       });
       this.#worker.on("error", (error) => {
         if (!isOpen) return reject(toStreamError(error));
         this.#listener.fatal(new StreamError("LOG_IO", `the log's worker failed: ${String(error)}`, { cause: error }));
+      });
+      // A thread may also end without an error of its own; nobody would answer any more.
+      this.#worker.on("exit", (exitCode) => {
+        if (this.#isClosing) return;
+        const error = new StreamError("LOG_IO", `the log's worker ended, exit code ${exitCode}`);
+        if (isOpen) this.#listener.fatal(error);
+        else reject(error);
       });
     });
   }
@@ -125,6 +142,10 @@ export class LogThread {
         return this.#takeQuery(message.id)?.reject(toError(message.failure));
       case "swept":
         return this.#listener.swept(message.changed);
+      case "counting":
+        return this.#listener.counting(message.bytes);
+      case "room":
+        return this.#listener.room(message.hasRoom);
       case "damage":
         return this.#listener.damage(message);
       case "fatal":

@@ -7,6 +7,7 @@ import type { Database } from "better-sqlite3";
 import { compress } from "../batch/compression.ts";
 import { frameBatch, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
+import { systemClock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
@@ -21,6 +22,7 @@ import { retentionStart } from "./retention.ts";
 import { prepareStatements } from "./log-statements.ts";
 import type { LogStatements, PartitionRow } from "./log-statements.ts";
 import { OFFSET_MAX, batchKey } from "./schema.ts";
+import { StartCounter } from "./start-counter.ts";
 
 /** Smaller record sections do not gain enough from zstd to pay for the call. */
 const COMPRESS_BYTES_MIN = 1024;
@@ -53,13 +55,22 @@ export class LogWriter {
   #hasDoomed: boolean;
   readonly #producers = new Map<string, ProducerState>();
   #stagedProducers = new Map<string, ProducerState>();
+  /** Partitions whose size on the disk is behind. */
+  readonly #uncounted = new Set<number>();
+  #isCounted = false;
 
-  constructor(database: Database, extensions: ReadonlyMap<string, ExtensionMethods>) {
+  /** `onCounting` hears how many bytes a start has counted, now and then. */
+  constructor(
+    database: Database,
+    extensions: ReadonlyMap<string, ExtensionMethods>,
+    onCounting: (bytes: number) => void,
+  ) {
     this.#database = database;
     this.#extensions = extensions;
     this.#statements = prepareStatements(database);
+    const counter = new StartCounter(this.#statements, systemClock, onCounting);
     for (const row of this.#statements.partitions.all()) {
-      this.#places.set(row.id, this.#load(row));
+      this.#places.set(row.id, this.#load(row, counter));
       this.#sweepable.add(row.id);
     }
     this.#hasDoomed = this.#statements.doomed.get() !== undefined;
@@ -89,7 +100,9 @@ export class LogWriter {
   /** After COMMIT: the stage becomes the truth. Returns the places that changed. */
   settle(): PartitionPlace[] {
     const changed: PartitionPlace[] = [];
+    if (this.#isCounted) this.#uncounted.clear();
     for (const [id, place] of this.#staged) {
+      this.#uncounted.add(id);
       if (place === undefined) {
         this.#places.delete(id);
       } else {
@@ -105,6 +118,7 @@ export class LogWriter {
   discard(): void {
     this.#staged = new Map();
     this.#stagedProducers = new Map();
+    this.#isCounted = false;
   }
 
   apply(operation: CommitOperation, bytes: Buffer, now: Timestamp): unknown {
@@ -141,12 +155,17 @@ export class LogWriter {
     }
   }
 
-  /** Writes the sizes down, so that the next start need not count them. Within a transaction. */
-  writeCounts(ids: Iterable<number> = this.#places.keys()): void {
-    for (const id of ids) {
+  get hasUncounted(): boolean {
+    return this.#uncounted.size > 0;
+  }
+
+  /** Writes the sizes down, so that the next start need not count them. In a transaction of its own. */
+  writeCounts(): void {
+    for (const id of this.#uncounted) {
       const place = this.#places.get(id);
       if (place !== undefined) this.#statements.count.run(place.logEndOffset, place.bytes, place.id);
     }
+    this.#isCounted = true;
   }
 
   /**
@@ -182,17 +201,18 @@ export class LogWriter {
     return true;
   }
 
-  #load(row: PartitionRow): Place {
+  #load(row: PartitionRow, counter: StartCounter): Place {
     const last = this.#statements.last.get(batchKey(row.id, 0), batchKey(row.id, OFFSET_MAX));
     const end = last === undefined ? 0 : last.base + last.delta + 1;
-    const uncounted = this.#statements.sum.get(batchKey(row.id, row.counted_end), batchKey(row.id, OFFSET_MAX));
+    const uncounted = counter.count(row.id, row.counted_end);
+    if (uncounted > 0) this.#uncounted.add(row.id);
     return {
       id: row.id,
       topic: row.topic,
       partition: row.partition,
       logStartOffset: row.log_start_offset,
       logEndOffset: Math.max(end, row.log_start_offset),
-      bytes: row.counted_bytes + (uncounted?.bytes ?? 0),
+      bytes: row.counted_bytes + uncounted,
       maxTimestamp: last?.max_timestamp ?? 0,
     };
   }

@@ -20,7 +20,7 @@ export const PAGE_BYTES = 1024;
 /** The WAL is cut back to this after a checkpoint that emptied it. */
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 const CACHE_KIB = 8 * 1024;
-const BUSY_TIMEOUT_MS = 5000;
+export const BUSY_TIMEOUT_MS = 5000;
 
 export function setSynchronous(database: Database.Database, durability: Durability): void {
   const expected = durability === "fsync" ? 2 : 1;
@@ -102,6 +102,8 @@ export function lockDirectory(directory: string): { release(): void } {
   const lock = new Database(path.join(directory, "lock.db"), { timeout: 0 });
   try {
     lock.pragma("locking_mode = EXCLUSIVE");
+    // A file would take room on a disk that may have none.
+    lock.pragma("journal_mode = MEMORY");
     lock.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();

@@ -45,6 +45,10 @@ export type WorkerLogOptions = LogThreadOptions & {
   readonly commitIntervalMs: number;
   /** Batches that fail their check are skipped; this hears of them. */
   readonly onDamage?: (damage: { partition: LogPartition; from: Offset; to: Offset }) => void;
+  /** While a large log opens after a kill: so many bytes are counted so far. */
+  readonly onCounting?: (bytes: number) => void;
+  /** The disk has become full (appends are refused with LOG_FULL), or has room again. */
+  readonly onRoom?: (hasRoom: boolean) => void;
 };
 
 type Position = { offset: Offset; timestamp: Timestamp };
@@ -69,6 +73,7 @@ export class WorkerLog implements PartitionedLog {
   /** Something was asked for since the last commit was taken. */
   #isRequested = false;
   #isScheduled = false;
+  #startTimer: NodeJS.Timeout | undefined;
   #commitDueAtMs = 0;
   #fatal: StreamError | undefined;
   #closing: Promise<void> | undefined;
@@ -161,6 +166,10 @@ export class WorkerLog implements PartitionedLog {
   }
 
   async query(call: ExtensionCall): Promise<unknown> {
+    if (!this.#isIdle() && this.#closing === undefined) {
+      // If the commit is refused, so is what was asked for before: it has its answer either way.
+      await this.#submit({ type: "barrier" }, "os").catch(() => undefined);
+    }
     return this.#ask(this.#writer, { type: "call", call });
   }
 
@@ -256,6 +265,11 @@ export class WorkerLog implements PartitionedLog {
   }
 
   async #shutDown(): Promise<void> {
+    if (this.#startTimer !== undefined) {
+      // The program has only seconds left; the interval may be longer.
+      clearTimeout(this.#startTimer);
+      setImmediate(() => this.#start());
+    }
     if (!this.#isIdle()) await new Promise<void>((resolve) => (this.#onIdle = resolve));
     this.#gatherer.fail(new StreamError("CLOSING", "the log is closed"));
     await this.#compactor.close();
@@ -292,6 +306,8 @@ export class WorkerLog implements PartitionedLog {
       committed: (message) => this.#committed(message),
       refused: (refusal) => this.#refused(refusal),
       swept: (changed) => this.#map.move(changed),
+      counting: (bytes) => this.#options.onCounting?.(bytes),
+      room: (hasRoom) => this.#options.onRoom?.(hasRoom),
       damage: ({ partitionId, from, to }) => {
         const partition = this.#map.byId(partitionId);
         if (partition !== undefined) this.#options.onDamage?.({ partition, from, to });
@@ -301,6 +317,7 @@ export class WorkerLog implements PartitionedLog {
   }
 
   #committed(message: Committed): void {
+    if (this.#fatal !== undefined) return;
     this.#spare = message.spare;
     const commit = this.#takeInFlight(message.id);
     const changed = this.#map.move(message.changed);
@@ -312,6 +329,8 @@ export class WorkerLog implements PartitionedLog {
   }
 
   #refused({ id, error, spare }: { id: number; error: StreamError; spare: ArrayBuffer }): void {
+    // The commit after one that turned out to be fatal: all who waited have been told.
+    if (this.#fatal !== undefined) return;
     this.#spare = spare;
     const commit = this.#takeInFlight(id);
     this.#commitNext();
@@ -345,13 +364,15 @@ export class WorkerLog implements PartitionedLog {
     if (this.#isScheduled || this.#inFlight !== undefined || this.#fatal !== undefined) return;
     this.#isScheduled = true;
     const waitMs = this.#commitDueAtMs - performance.now();
-    const start = (): void => {
-      this.#isScheduled = false;
-      this.#commitNext();
-      this.#checkIdle();
-    };
-    if (waitMs > 0 && this.#closing === undefined) setTimeout(start, waitMs);
-    else setImmediate(start);
+    if (waitMs > 0 && this.#closing === undefined) this.#startTimer = setTimeout(() => this.#start(), waitMs);
+    else setImmediate(() => this.#start());
+  }
+
+  #start(): void {
+    this.#startTimer = undefined;
+    this.#isScheduled = false;
+    this.#commitNext();
+    this.#checkIdle();
   }
 
   #commitNext(): void {

@@ -33,7 +33,10 @@ export function sqliteError(error: unknown): StreamError {
   const code = (error as { code?: unknown }).code;
   if (typeof code !== "string" || !code.startsWith("SQLITE_")) return toStreamError(error);
   const message = error instanceof Error ? error.message : code;
-  if (code === "SQLITE_FULL") return new StreamError("LOG_FULL", message, { cause: error });
+  // The second is the index of the WAL, a file of its own that grows with it.
+  if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE") {
+    return new StreamError("LOG_FULL", message, { cause: error });
+  }
   return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
 }
 

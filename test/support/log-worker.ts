@@ -1,6 +1,16 @@
-/** A log worker for tests: a key-value extension, and a way to cap the database so that it is full early. */
+/** A log worker for tests: a key-value extension, a way to cap the database so that it is full early, and ways to fail. */
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import type { Database } from "better-sqlite3";
 import { serveLog } from "../../shared/log/serve-log.ts";
+
+let flushes = 0;
+const { fdatasyncSync } = fs;
+fs.fdatasyncSync = (handle) => {
+  flushes++;
+  fdatasyncSync(handle);
+};
+syncBuiltinESMExports();
 
 serveLog([
   {
@@ -14,6 +24,13 @@ serveLog([
       synchronous: () => database.pragma("synchronous", { simple: true }),
       capPages: (pages: number) => database.pragma(`max_page_count = ${pages}`, { simple: true }),
       pages: () => database.pragma("page_count", { simple: true }),
+      failDisk: () => {
+        throw Object.assign(new Error("the disk failed"), { code: "SQLITE_IOERR_FSYNC" });
+      },
+      // Ends this thread alone.
+      endThread: () => process.exit(3),
+      // Of the WAL, without a commit; SQLite's own are not among them.
+      flushes: () => flushes,
       commits: () => database.prepare("SELECT count(*) FROM batch").pluck().get(),
     }),
   },

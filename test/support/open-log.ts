@@ -15,6 +15,7 @@ export async function openLog(
     hasReaderThread: false,
     commitIntervalMs: 0,
     crashPointBeforeFsync: "hub-before-fsync",
+    reserveBytes: 1 << 20,
     ...options,
   });
   t.after(() => log.close());

@@ -77,6 +77,27 @@ suite("lifecycle", () => {
     assert.deepEqual(seen, ["stop the log"]);
   });
 
+  test("a part without a deadline may start as late as it likes, and is named now and then", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+    let nowMs = 0;
+    const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
+    const reported: unknown[] = [];
+    const listening = { ...logger, info: (fields: unknown) => reported.push(fields) } as unknown as typeof logger;
+    const lifecycle = new Lifecycle({ logger: listening, clock });
+    const late = Promise.withResolvers<string>();
+    const starting = lifecycle.start({ ...recorder().part("the log"), start: () => late.promise, startMsMax: Infinity });
+    for (let i = 0; i < 12; i++) {
+      nowMs += 10_000;
+      t.mock.timers.tick(10_000);
+    }
+    late.resolve("the log");
+    assert.equal(await starting, "the log");
+    assert.equal(reported.length, 12);
+    assert.deepEqual(reported[1], { part: "the log", durationMs: 20_000 });
+    t.mock.timers.tick(10_000);
+    assert.equal(reported.length, 12);
+  });
+
   test("a part that hangs while stopping is named and does not keep the others from stopping", async (t) => {
     const { clock, advance } = virtualTime(t);
     const lifecycle = new Lifecycle({ logger, clock });
