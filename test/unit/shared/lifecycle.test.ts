@@ -85,7 +85,11 @@ suite("lifecycle", () => {
     const listening = { ...logger, info: (fields: unknown) => reported.push(fields) } as unknown as typeof logger;
     const lifecycle = new Lifecycle({ logger: listening, clock });
     const late = Promise.withResolvers<string>();
-    const starting = lifecycle.start({ ...recorder().part("the log"), start: () => late.promise, startMsMax: Infinity });
+    const starting = lifecycle.start({
+      ...recorder().part("the log"),
+      start: () => late.promise,
+      startMsMax: Infinity,
+    });
     for (let i = 0; i < 12; i++) {
       nowMs += 10_000;
       t.mock.timers.tick(10_000);

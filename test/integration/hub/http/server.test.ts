@@ -28,9 +28,7 @@ const sources: Omit<HubHttpParts, "logger" | "onUplink" | "options"> = {
     offsets: ({ partition }) => ({ logStartOffset: 10, highWatermark: partition === 0 ? 50 : 10, bytes: 400 }),
   },
   groups: {
-    list: () => [
-      { group: "<b>g</b>", type: "classic", protocolType: "consumer", state: "Stable", memberCount: 1 },
-    ],
+    list: () => [{ group: "<b>g</b>", type: "classic", protocolType: "consumer", state: "Stable", memberCount: 1 }],
     committed: () =>
       new Map([
         [

@@ -6,7 +6,12 @@ import { readClientId, readRequestStart, writeResponseHeader } from "../../../..
 import type { Api, Encodable, FieldSpec, Shape, StructSpec } from "../../../../hub/kafka/schema.ts";
 import { structSpec } from "../../../../hub/kafka/schema.ts";
 import { apiVersionsApi } from "../../../../hub/kafka/schemas/cluster.ts";
-import { consumerGroupHeartbeatApi, heartbeatApi, joinGroupApi, offsetFetchApi } from "../../../../hub/kafka/schemas/groups.ts";
+import {
+  consumerGroupHeartbeatApi,
+  heartbeatApi,
+  joinGroupApi,
+  offsetFetchApi,
+} from "../../../../hub/kafka/schemas/groups.ts";
 import { fetchApi, produceApi } from "../../../../hub/kafka/schemas/records.ts";
 import { deleteTopicsApi, metadataApi } from "../../../../hub/kafka/schemas/topics.ts";
 import { REQUEST_ELEMENTS_MAX, WireReader } from "../../../../hub/kafka/wire-reader.ts";
