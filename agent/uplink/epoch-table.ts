@@ -9,6 +9,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { Offset, Partition, ProducerEpoch, ProducerId } from "../../shared/ids.ts";
 import type { ExtensionMethods, LogExtension } from "../../shared/log/extension.ts";
+import { PRODUCER_EPOCH_MAX } from "../../shared/uplink/frames.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { EpochStart, LostRange } from "./resume.ts";
 
@@ -148,6 +149,8 @@ class UplinkTables {
       ...place,
       epochs: (epochsOf.get(place.partitionId) ?? []).map(toStart),
     }));
+    // Written by a version that let a gap keep an epoch beyond the last one.
+    database.prepare("UPDATE uplink_gap SET epoch = 0 WHERE epoch > ?").run(PRODUCER_EPOCH_MAX);
     const gaps = database.prepare<[], GapRow>(`${GAP_SQL} ORDER BY id`).all().map(toGap);
     return { producerId: BigInt(identity?.producer_id ?? producerId), places, gaps };
   }
@@ -180,6 +183,8 @@ class UplinkTables {
   /** A new producer starts with epoch 0 everywhere, behind what the old one has delivered. */
   renew({ producerId, changes }: RenewArgs): void {
     for (const change of changes) this.adopt({ ...change, newEpoch: undefined, forgottenEpoch: undefined });
+    // Gaps are declared by the new producer: the epochs of the old one end where they do not fit the wire any more.
+    this.#database.prepare("UPDATE uplink_gap SET epoch = 0").run();
     this.#database.prepare("DELETE FROM uplink_epoch").run();
     this.#database.prepare("UPDATE uplink_identity SET producer_id = ?").run(String(producerId));
   }

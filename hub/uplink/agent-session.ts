@@ -157,6 +157,8 @@ export class AgentSession {
     }
     if (header.producerId !== this.#producerId) throw violation("a batch of another producer");
     if (frame.partition >= (this.#parts.engine.topics.get(frame.topic)?.partitionCount ?? 0)) {
+      // The topic may be made again before the next batch arrives, and its log knows nothing of the producer.
+      this.#gate.refused(keyOf(frame), header);
       return this.#refuse(frame, new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `${keyOf(frame)} does not exist`));
     }
     if (!this.#gate.admit(keyOf(frame), header)) {

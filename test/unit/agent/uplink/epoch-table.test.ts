@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import test from "node:test";
 import type { TestContext } from "node:test";
+import { PRODUCER_EPOCH_MAX } from "../../../../shared/uplink/frames.ts";
 import { EpochStore } from "../../../../agent/uplink/epoch-store.ts";
 import { epochTable } from "../../../../agent/uplink/epoch-table.ts";
 import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
@@ -110,4 +111,14 @@ test("epoch table: a new producer id begins without epochs, behind what was deli
   assert.deepEqual(after.store.memories.get(1)?.epochs, []);
   assert.equal(after.store.memories.get(1)?.settled, 30);
   assert.equal(after.store.gaps.length, 1);
+});
+
+test("epoch table: out of epochs, what was lost is declared by the new producer in its first epoch", async (t) => {
+  const open = tables(t);
+  const { store } = await open(0);
+  await store.adopt([begin(PRODUCER_EPOCH_MAX, 20, [{ from: 0, to: 9, reason: "overflow" }])]);
+  const beyond = PRODUCER_EPOCH_MAX + 1;
+  await store.renewProducer([{ ...begin(beyond, 30), epoch: beyond, gaps: [{ from: 20, to: 29, reason: "expired" }] }]);
+  const epochs = (await open(60)).store.gaps.map(({ epoch }) => epoch);
+  assert.deepEqual(epochs, [0, 0]);
 });
