@@ -1,5 +1,11 @@
 /** What a batch from a Kafka client must fulfil, in Kafka's order (UnifiedLog.append, LogValidator). Pure. */
-import { isLogAppendTime, isTransactional, checkBatch, readBatchHeader } from "../../shared/batch/record-batch.ts";
+import {
+  isLogAppendTime,
+  isTransactional,
+  checkBatch,
+  checkRecordCount,
+  readBatchHeader,
+} from "../../shared/batch/record-batch.ts";
 import type { BatchHeader } from "../../shared/batch/record-batch.ts";
 import { StreamError } from "../../shared/errors.ts";
 import type { Timestamp } from "../../shared/ids.ts";
@@ -9,6 +15,8 @@ import type { ProduceSettings } from "./topic-configs.ts";
 const MAGIC_AT = 16;
 const CODEC_MASK = 0x07;
 const CODEC_ZSTD = 4;
+/** What a batch may be said to unpack to, where nobody unpacks it here. */
+const DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 /** KIP-110: older clients would not understand the batches of others. */
 const ZSTD_FROM_PRODUCE_VERSION = 7;
 
@@ -44,6 +52,7 @@ export function checkProduced(records: Buffer | null, check: ProduceCheck): Batc
     );
   }
   const header = checkBatch(records);
+  checkRecordCount(header, DECOMPRESSED_BYTES_MAX);
   if (isLogAppendTime(header)) {
     throw new StreamError("INVALID_TIMESTAMP", "only the hub may set the timestamp type LogAppendTime");
   }

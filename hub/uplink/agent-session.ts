@@ -6,7 +6,7 @@
  * A batch is acknowledged when the engine has it as safely as its `acks` ask for: flushed for `all`. What the agent may
  * send is bounded by credit; it comes back as the engine answers.
  */
-import { checkBatch, codecOf, BATCH_HEADER_BYTES } from "../../shared/batch/record-batch.ts";
+import { checkBatch, checkRecordCount } from "../../shared/batch/record-batch.ts";
 import type { BatchHeader } from "../../shared/batch/record-batch.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { crashPoint } from "../../shared/crash-point.ts";
@@ -46,8 +46,6 @@ type Phase = "greeting" | "preparing" | "ready" | "closed";
 
 /** Answers that wait for the disk; an honest agent has one. */
 const ANNOUNCES_IN_FLIGHT_MAX = 8;
-/** The smallest record there is: seven fields of one byte. */
-const RECORD_BYTES_MIN = 7;
 /** Of the message in a refusal. */
 const NACK_MESSAGE_LENGTH_MAX = 1000;
 /** A view this much smaller than the memory behind it is copied, so that a cache does not hold the rest. */
@@ -151,7 +149,7 @@ export class AgentSession {
     let header: BatchHeader;
     try {
       header = checkBatch(batch);
-      checkRecordCount(header);
+      checkRecordCount(header, UPLINK_DECOMPRESSED_BYTES_MAX);
     } catch (error) {
       return this.#refuse(frame, toStreamError(error));
     }
@@ -269,14 +267,6 @@ export class AgentSession {
 
 function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
   return `${topic}/${partition}`;
-}
-
-/** The records themselves are not looked at here, so their number has to be possible at least. */
-function checkRecordCount(header: BatchHeader): void {
-  const payloadBytes = header.bytes - BATCH_HEADER_BYTES;
-  const bytesMax = codecOf(header) === "none" ? payloadBytes : UPLINK_DECOMPRESSED_BYTES_MAX;
-  if (header.recordCount * RECORD_BYTES_MIN <= bytesMax) return;
-  throw new StreamError("INVALID_RECORD", `${header.recordCount} records do not fit into ${bytesMax} bytes`);
 }
 
 function asOwned(view: Uint8Array): Buffer {

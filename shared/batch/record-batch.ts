@@ -164,6 +164,20 @@ export function checkBatch(batch: Buffer): BatchHeader {
   return header;
 }
 
+/** The smallest record there is: seven fields of one byte. */
+const RECORD_BYTES_MIN = 7;
+
+/**
+ * That the batch can hold as many records as it says: each takes an offset, and offsets are not endless.
+ *
+ * @throws StreamError INVALID_RECORD.
+ */
+export function checkRecordCount(header: BatchHeader, decompressedBytesMax: number): void {
+  const bytesMax = codecOf(header) === "none" ? header.bytes - BATCH_HEADER_BYTES : decompressedBytesMax;
+  if (header.recordCount * RECORD_BYTES_MIN <= bytesMax) return;
+  throw new StreamError("INVALID_RECORD", `${header.recordCount} records do not fit into ${bytesMax} bytes`);
+}
+
 /** Gives the batch its place in the log. In place; the CRC stays right. */
 export function stampOffset(batch: Buffer, baseOffset: Offset): void {
   batch.writeBigInt64BE(BigInt(baseOffset), 0);

@@ -302,7 +302,8 @@ export class LogWriter {
   #insert(place: Place, batch: Buffer, lastOffsetDelta: number, maxTimestamp: Timestamp): AppendedValue {
     const baseOffset = place.logEndOffset;
     const lastOffset = baseOffset + lastOffsetDelta;
-    invariant(lastOffset <= OFFSET_MAX, `partition ${place.id} is out of offsets`);
+    // A refusal of this append alone: what others ask for in the same commit is stored.
+    if (lastOffset > OFFSET_MAX) throw new StreamError("INVALID_RECORD", `partition ${place.id} is out of offsets`);
     stampOffset(batch, baseOffset);
     place.maxTimestamp = Math.max(place.maxTimestamp, maxTimestamp);
     this.#statements.insert.run(batchKey(place.id, baseOffset), lastOffsetDelta, place.maxTimestamp, batch);

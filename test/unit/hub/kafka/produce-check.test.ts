@@ -60,6 +60,14 @@ const rows: readonly [
   ["no record", batch((b) => b.writeInt32BE(0, 57)), 87],
   ["a negative last offset delta", batch((b) => b.writeInt32BE(-1, 23)), 87],
   ["more records than the last offset delta tells", batch((b) => b.writeInt32BE(3, 57)), 87],
+  [
+    "more records than there can be in its bytes, which would take as many offsets",
+    batch((b) => {
+      b.writeInt32BE(2 ** 31 - 2, 23);
+      b.writeInt32BE(2 ** 31 - 1, 57);
+    }),
+    87,
+  ],
   ["a control batch", batch((b) => b.writeInt16BE(0x20, 21)), 87],
   ["a transactional batch", batch((b) => b.writeInt16BE(0x10, 21)), 53],
   ["a timestamp type set by the client", batch((b) => b.writeInt16BE(0x08, 21)), 32],
