@@ -40,8 +40,7 @@ function allBut({ needs, granted }: PermissionRow): Acl[] {
 function errorCodes(answer: unknown): number[] {
   if (answer === null || typeof answer !== "object") return [];
   return Object.entries(answer).flatMap(([key, value]: [string, unknown]) => {
-    if (typeof value === "number")
-      return (key === "errorCode" || key.endsWith("ErrorCode")) && value !== 0 ? [value] : [];
+    if (typeof value === "number") return key.endsWith("errorCode") && value !== 0 ? [value] : [];
     return errorCodes(value);
   });
 }
