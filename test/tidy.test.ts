@@ -77,6 +77,15 @@ suite("tidy", () => {
     );
   });
 
+  test("tests clean up by onCleanUp, in reverse: t.after would remove the data of what still runs", () => {
+    const own = ["test/support/clean-up.ts", "test/unit/support/clean-up.test.ts"];
+    const files = filesOf("test/**/*.ts").filter((file) => !own.includes(file));
+    assert.deepEqual(
+      files.filter((file) => /\bt\.after\(/.test(read(file)) && file !== "test/tidy.test.ts"),
+      [],
+    );
+  });
+
   test(`no source has more than ${LINES_MAX} lines of code`, () => {
     const long = sources.filter((file) => linesOfCode(read(file)) > LINES_MAX);
     assert.deepEqual(long, []);

@@ -11,6 +11,7 @@ import { WorkerLog } from "../../shared/log/worker-log.ts";
 import { EmbeddedEngine } from "../../hub/engine/embedded.ts";
 import type { EmbeddedEngineOptions } from "../../hub/engine/embedded.ts";
 import type { Engine } from "../../hub/engine/engine.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
 type OpenEngine = (t: TestContext, directory: string, options?: Partial<EmbeddedEngineOptions>) => Promise<Engine>;
@@ -38,7 +39,7 @@ const openEmbedded: OpenEngine = async (t, directory, options = {}) => {
       ...options,
     },
   });
-  t.after(() => engine.close());
+  onCleanUp(t, () => engine.close());
   return engine;
 };
 
@@ -273,7 +274,7 @@ function engineSuite(engineName: string, open: OpenEngine): void {
 function timers(t: TestContext): EventTarget {
   const target = new EventTarget();
   const timer = setTimeout(() => target.dispatchEvent(new Event("tick")), 2);
-  t.after(() => clearTimeout(timer));
+  onCleanUp(t, () => clearTimeout(timer));
   return target;
 }
 

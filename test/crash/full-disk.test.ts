@@ -12,6 +12,7 @@ import type { TestContext } from "node:test";
 import { encodeRecords } from "../../shared/batch/records.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { openLog } from "../support/open-log.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
@@ -26,7 +27,7 @@ function smallDisk(t: TestContext): string {
   const disk = mkdtempSync(path.join(os.tmpdir(), "tributary-full-"));
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", disk]);
   // Lazily: a log that a failed test left open must not keep the directory.
-  t.after(() => {
+  onCleanUp(t, () => {
     execFileSync("umount", ["--lazy", disk]);
     rmdirSync(disk);
   });

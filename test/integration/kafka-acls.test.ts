@@ -15,6 +15,7 @@ import { UserDirectory } from "../../hub/access/user-directory.ts";
 import { GroupCoordinator } from "../../hub/group/coordinator-runner.ts";
 import { systemTimers } from "../../hub/group/deadline-timers.ts";
 import { KafkaListener } from "../../hub/kafka/listener.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { MemoryEngine } from "../support/memory-engine.ts";
 import { testUser } from "../support/test-users.ts";
 
@@ -53,7 +54,7 @@ async function startHub(t: TestContext) {
     users: new UserDirectory(users),
     authorizer: aclAuthorizer(users),
   });
-  t.after(async () => {
+  onCleanUp(t, async () => {
     await listener.close();
     await groups.close();
   });
@@ -75,7 +76,7 @@ type Client = { connect(): Promise<void>; disconnect(): Promise<void> };
 
 async function connected<T extends Client>(t: TestContext, client: T): Promise<T> {
   await client.connect();
-  t.after(() => client.disconnect());
+  onCleanUp(t, () => client.disconnect());
   return client;
 }
 
@@ -212,7 +213,7 @@ suite("@platformatic/kafka", () => {
       groupId: "readers-2",
       deserializers: stringDeserializers,
     });
-    t.after(() => consumer.close(true));
+    onCleanUp(t, () => consumer.close(true));
     const stream = await consumer.consume({ topics: ["plant-1"], mode: "earliest", maxWaitTime: 100 });
     for await (const { value } of stream) {
       assert.equal(value, "hot");
@@ -222,14 +223,14 @@ suite("@platformatic/kafka", () => {
       codes(error).includes(29),
     );
     const hidden = new PlatformaticConsumer({ ...options(address, "reader"), groupId: "accountants" });
-    t.after(() => hidden.close(true));
+    onCleanUp(t, () => hidden.close(true));
     await assert.rejects(hidden.consume({ topics: ["plant-1"] }), (error) => codes(error).includes(30));
   });
 
   test("an admin client lists the topics of its user, and groups that it may describe", async (t) => {
     const { address } = await startHub(t);
     const admin = new PlatformaticAdmin(options(address, "reader"));
-    t.after(() => admin.close());
+    onCleanUp(t, () => admin.close());
     assert.deepEqual(await admin.listTopics(), ["plant-1"]);
     await assert.rejects(admin.deleteTopics({ topics: ["plant-1"] }), (error) => codes(error).includes(29));
   });
@@ -237,7 +238,7 @@ suite("@platformatic/kafka", () => {
   test("an admin client reads the access control lists in the newest version of the API", async (t) => {
     const { address } = await startHub(t);
     const admin = new PlatformaticAdmin(options(address, "root"));
-    t.after(() => admin.close());
+    onCleanUp(t, () => admin.close());
     const filter = {
       resourceType: 2,
       resourceName: "plant-7",

@@ -11,6 +11,7 @@ import {
 } from "@platformatic/kafka";
 import type { CompressionAlgorithmValue } from "@platformatic/kafka";
 import { CompressionTypes, Kafka, logLevel } from "kafkajs";
+import { onCleanUp } from "../support/clean-up.ts";
 import { startKafka } from "../support/kafka-hub.ts";
 
 function kafkaJs(address: string): Kafka {
@@ -22,7 +23,7 @@ suite("KafkaJS", () => {
     const { address } = await startKafka(t);
     const admin = kafkaJs(address).admin();
     await admin.connect();
-    t.after(() => admin.disconnect());
+    onCleanUp(t, () => admin.disconnect());
     assert.deepEqual(await admin.listTopics(), []);
     const topics = [{ topic: "made", numPartitions: 3, configEntries: [{ name: "retention.ms", value: "1000" }] }];
     assert.equal(await admin.createTopics({ topics }), true);
@@ -56,7 +57,7 @@ suite("KafkaJS", () => {
     const admin = kafka.admin();
     for (const client of [plain, idempotent, admin]) {
       await client.connect();
-      t.after(() => client.disconnect());
+      onCleanUp(t, () => client.disconnect());
     }
     await admin.createTopics({ topics: [{ topic: "t", numPartitions: 1 }] });
     const send = (producer: typeof plain, compression: CompressionTypes, timestamp: string) =>
@@ -83,7 +84,7 @@ suite("KafkaJS", () => {
     const { address, engine } = await startKafka(t, { options: { partitionCountDefault: 6 } });
     const producer = kafkaJs(address).producer({ allowAutoTopicCreation: true });
     await producer.connect();
-    t.after(() => producer.disconnect());
+    onCleanUp(t, () => producer.disconnect());
     await producer.send({ topic: "new", messages: [{ value: "v" }] });
     assert.equal(engine.topics.get("new")?.partitionCount, 6);
   });
@@ -95,7 +96,7 @@ suite("@platformatic/kafka", () => {
   test("creates, lists and deletes topics", async (t) => {
     const { address } = await startKafka(t);
     const admin = new PlatformaticAdmin(clientOf(address));
-    t.after(() => admin.close());
+    onCleanUp(t, () => admin.close());
     const [created] = await admin.createTopics({ topics: ["made"], partitions: 2, replicas: 1 });
     assert.equal(created?.partitions, 2);
     assert.deepEqual(await admin.listTopics(), ["made"]);
@@ -107,7 +108,7 @@ suite("@platformatic/kafka", () => {
     test(`reads back from the beginning and from an offset what it wrote with ${compression}`, async (t) => {
       const { address } = await startKafka(t, { options: { partitionCountDefault: 1 } });
       const producer = new Producer({ ...clientOf(address), serializers: stringSerializers, autocreateTopics: true });
-      t.after(() => producer.close());
+      onCleanUp(t, () => producer.close());
       const messages = Array.from({ length: 20 }, (_, i) => ({ topic: "t", key: `k${i}`, value: `value ${i}` }));
       await producer.send({ messages, compression, acks: ProduceAcks.ALL, idempotent: true });
       assert.deepEqual(
@@ -123,7 +124,7 @@ suite("@platformatic/kafka", () => {
 
   async function readValues(t: { after(fn: () => unknown): void }, address: string, offset: bigint, count: number) {
     const consumer = new Consumer({ ...clientOf(address), groupId: "unused", deserializers: stringDeserializers });
-    t.after(() => consumer.close(true));
+    onCleanUp(t, () => consumer.close(true));
     // Without a group coordinator: the fetch as such.
     const metadata = await consumer.metadata({ topics: ["t"] });
     const topic = metadata.topics.get("t");

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { fetchApi } from "../../hub/kafka/schemas/records.ts";
 import { zeroId } from "../../hub/kafka/topic-ids.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { requestFrame } from "../support/kafka-hub.ts";
 import { startHub } from "../support/programs.ts";
 import { rssBytes } from "../support/rss.ts";
@@ -29,7 +30,7 @@ const RSS_GROWTH_BYTES_MAX = 256 * 1024 * 1024;
 
 async function open(t: TestContext, port: number): Promise<Socket> {
   const socket = connect({ host: "127.0.0.1", port });
-  t.after(() => socket.destroy());
+  onCleanUp(t, () => socket.destroy());
   // Those that are refused are reset.
   socket.on("error", () => socket.destroy());
   await once(socket, "connect");
@@ -57,7 +58,7 @@ test("500 connections, 60 of them readers that do not read: others are served, m
   const admin = await openAdmin(t, hub.kafkaAddress);
   await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: 1 }], waitForLeaders: false });
   const producer = kafkaJs(hub.kafkaAddress).producer({ allowAutoTopicCreation: false });
-  t.after(() => producer.disconnect());
+  onCleanUp(t, () => producer.disconnect());
   await producer.connect();
   const value = Buffer.alloc(RECORD_BYTES, "v");
   for (let stored = 0; stored < STORED_BYTES; stored += RECORD_BYTES) {

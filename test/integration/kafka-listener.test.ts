@@ -14,6 +14,7 @@ import { KafkaListener } from "../../hub/kafka/listener.ts";
 import { apiVersionsApi } from "../../hub/kafka/schemas/cluster.ts";
 import { fetchApi, produceApi } from "../../hub/kafka/schemas/records.ts";
 import { metadataApi } from "../../hub/kafka/schemas/topics.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { readResponse, requestFrame, startKafka } from "../support/kafka-hub.ts";
 import type { MemoryEngine } from "../support/memory-engine.ts";
 import { noGroups } from "../support/no-groups.ts";
@@ -310,7 +311,7 @@ test("clients are told the address at which they came, or the one that is set", 
   ] as const) {
     const hub = await startWithTopic(t, { options });
     const socket = connect(hub);
-    t.after(() => socket.destroy());
+    onCleanUp(t, () => socket.destroy());
     await once(socket, "connect");
     const client = new RawKafkaClient(socket);
     client.send(requestFrame(metadataApi, 1, { topics: [] }));

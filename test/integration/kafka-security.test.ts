@@ -21,6 +21,7 @@ import { apiVersionsApi } from "../../hub/kafka/schemas/cluster.ts";
 import { fetchApi } from "../../hub/kafka/schemas/records.ts";
 import { saslAuthenticateApi, saslHandshakeApi } from "../../hub/kafka/schemas/sasl.ts";
 import { metadataApi } from "../../hub/kafka/schemas/topics.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { readResponse, requestFrame, startKafka } from "../support/kafka-hub.ts";
 import type { TestHubOptions } from "../support/kafka-hub.ts";
 import { RawKafkaClient } from "../support/raw-kafka-client.ts";
@@ -38,7 +39,7 @@ async function certificateFor(t: TestContext, name = "hub") {
   const directory = tempDir(t);
   const files = writeCertificate(directory, made);
   const certificate = await CertificateWatch.open({ files, clock: systemClock, logger: silentLogger() });
-  t.after(() => certificate.close());
+  onCleanUp(t, () => certificate.close());
   return { ca: made.cert, directory, certificate };
 }
 
@@ -250,7 +251,7 @@ suite("a login", () => {
     const hub = await startKafka(t, { options, access: { users, certificate } });
     const secured = async (host: string): Promise<TLSSocket> => {
       const socket = connectTls({ host, port: hub.port, ca, servername: "localhost" });
-      t.after(() => socket.destroy());
+      onCleanUp(t, () => socket.destroy());
       await once(socket, "secureConnect");
       return socket;
     };
@@ -278,7 +279,7 @@ suite("a login", () => {
 suite("TLS", () => {
   const connectSecure = async (t: TestContext, at: { host: string; port: number }, ca: string): Promise<TLSSocket> => {
     const socket = connectTls({ ...at, ca });
-    t.after(() => socket.destroy());
+    onCleanUp(t, () => socket.destroy());
     await once(socket, "secureConnect");
     return socket;
   };

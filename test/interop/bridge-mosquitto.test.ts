@@ -6,6 +6,7 @@ import type { BridgeOptions } from "../../agent/mqtt/bridge.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { StreamError } from "../../shared/errors.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import { onCleanUp } from "../support/clean-up.ts";
 import { FakeIngest } from "../support/fake-ingest.ts";
 import { startMosquitto } from "../support/mosquitto.ts";
 import { connectMqtt } from "../support/mqtt-listener.ts";
@@ -24,7 +25,7 @@ function startBridge(t: After, url: string, ingest: FakeIngest, options: Partial
     backOff: { minMs: 20, maxMs: 100 },
     ...options,
   });
-  t.after(() => bridge.close());
+  onCleanUp(t, () => bridge.close());
   bridge.start();
   return bridge;
 }

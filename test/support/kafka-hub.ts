@@ -1,5 +1,4 @@
 /** A Kafka listener on the memory engine, and the way to ask its handlers without a socket. */
-import type { TestContext } from "node:test";
 import type { Clock } from "../../shared/clock.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { invariant } from "../../shared/invariant.ts";
@@ -21,6 +20,8 @@ import type { Api, Decoded, Encodable, Shape } from "../../hub/kafka/schema.ts";
 import { TopicIds } from "../../hub/kafka/topic-ids.ts";
 import { WireReader } from "../../hub/kafka/wire-reader.ts";
 import { WireWriter } from "../../hub/kafka/wire-writer.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 import { noGroups } from "./no-groups.ts";
 
@@ -119,7 +120,7 @@ export async function answer<Q extends Shape, S extends Shape>(
   return response;
 }
 
-export async function startKafka(t: Pick<TestContext, "after">, hub: TestHubOptions = {}) {
+export async function startKafka(t: After, hub: TestHubOptions = {}) {
   const engine = new MemoryEngine();
   const listener = new KafkaListener({
     engine,
@@ -129,7 +130,7 @@ export async function startKafka(t: Pick<TestContext, "after">, hub: TestHubOpti
     options: { port: 0, ...hub.options },
     ...hub.access,
   });
-  t.after(() => listener.close());
+  onCleanUp(t, () => listener.close());
   const { host, port } = await listener.start();
   return { engine, listener, host, port, address: `${host}:${port}` };
 }

@@ -5,12 +5,13 @@ import { existsSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
-import type { TestContext } from "node:test";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
 const PROGRAMS = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/opt/homebrew/sbin/mosquitto"];
 
 export async function startMosquitto(
-  t: Pick<TestContext, "after">,
+  t: After,
   directory: string,
   options: { readonly port?: number; readonly user?: { readonly name: string; readonly password: string } } = {},
 ) {
@@ -39,7 +40,7 @@ export async function startMosquitto(
     child.kill("SIGTERM");
     await exited;
   };
-  t.after(stop);
+  onCleanUp(t, stop);
   while (!(await accepts(port))) {
     if (child.exitCode !== null) throw new Error(`mosquitto ended with ${child.exitCode}`);
   }

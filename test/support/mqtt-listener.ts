@@ -1,6 +1,5 @@
 /** A listener on free loopback ports over a database of the test's, and MQTT clients for it. */
 import path from "node:path";
-import type { TestContext } from "node:test";
 import { connectAsync } from "mqtt";
 import type { IClientOptions, MqttClient } from "mqtt";
 import { mqttLimitDefaults } from "../../agent/mqtt/limits.ts";
@@ -10,10 +9,10 @@ import type { MqttListenerOptions } from "../../agent/mqtt/listener.ts";
 import { sessionExtension } from "../../agent/mqtt/session-tables.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { DirectExtensionLog } from "./direct-extension-log.ts";
 import { FakeIngest } from "./fake-ingest.ts";
-
-type After = Pick<TestContext, "after">;
 
 export type StartOptions = Partial<Omit<MqttListenerOptions, "limits">> & {
   readonly directory: string;
@@ -42,7 +41,7 @@ export async function startMqtt(t: After, { directory, limits, ingest = new Fake
     await listener.close();
     await log.close();
   };
-  t.after(close);
+  onCleanUp(t, close);
   const tcpUrl = `mqtt://127.0.0.1:${bound.mqtt.port}`;
   const webSocketUrl = bound.webSocket === undefined ? "" : `ws://127.0.0.1:${bound.webSocket.port}/mqtt`;
   return { listener, log, ingest, bound, tcpUrl, webSocketUrl, close };
@@ -51,7 +50,7 @@ export async function startMqtt(t: After, { directory, limits, ingest = new Fake
 export async function connectMqtt(t: After, url: string, options: IClientOptions = {}): Promise<MqttClient> {
   const client = await connectAsync(url, { reconnectPeriod: 0, ...options });
   client.on("error", () => undefined);
-  t.after(() => client.endAsync(true));
+  onCleanUp(t, () => client.endAsync(true));
   return client;
 }
 

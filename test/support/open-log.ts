@@ -1,11 +1,12 @@
-import type { TestContext } from "node:test";
 import { WorkerLog } from "../../shared/log/worker-log.ts";
 import type { WorkerLogOptions } from "../../shared/log/worker-log.ts";
 import { workerFile } from "../../shared/worker-file.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
 /** A real log on `directory`, closed after the test. */
 export async function openLog(
-  t: Pick<TestContext, "after">,
+  t: After,
   directory: string,
   options: Partial<WorkerLogOptions> = {},
 ): Promise<WorkerLog> {
@@ -18,6 +19,6 @@ export async function openLog(
     reserveBytes: 1 << 20,
     ...options,
   });
-  t.after(() => log.close());
+  onCleanUp(t, () => log.close());
   return log;
 }

@@ -2,8 +2,9 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
-import type { TestContext } from "node:test";
 import { FrameReader } from "../../hub/kafka/frame-reader.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
 const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -27,9 +28,9 @@ export class RawKafkaClient {
     });
   }
 
-  static async connect(t: Pick<TestContext, "after">, at: { port: number; host: string }): Promise<RawKafkaClient> {
+  static async connect(t: After, at: { port: number; host: string }): Promise<RawKafkaClient> {
     const socket = connect(at);
-    t.after(() => socket.destroy());
+    onCleanUp(t, () => socket.destroy());
     await once(socket, "connect");
     return new RawKafkaClient(socket);
   }

@@ -1,9 +1,10 @@
 /** An MQTT connection whose packets the test writes and reads itself. */
 import { connect } from "node:net";
 import type { Socket } from "node:net";
-import type { TestContext } from "node:test";
 import mqttPacket from "mqtt-packet";
 import type { IConnectPacket, Packet } from "mqtt-packet";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
 export type RawMqtt = {
   readonly socket: Socket;
@@ -13,9 +14,9 @@ export type RawMqtt = {
   readonly closed: Promise<void>;
 };
 
-export async function openRaw(t: Pick<TestContext, "after">, port: number, localAddress?: string): Promise<RawMqtt> {
+export async function openRaw(t: After, port: number, localAddress?: string): Promise<RawMqtt> {
   const socket = connect({ port, host: "127.0.0.1", ...(localAddress === undefined ? {} : { localAddress }) });
-  t.after(() => socket.destroy());
+  onCleanUp(t, () => socket.destroy());
   const parser = mqttPacket.parser();
   const received: Packet[] = [];
   let isClosed = false;
@@ -52,7 +53,7 @@ export function connectPacket(clientId: string, options: Partial<IConnectPacket>
 
 /** Connects and has the CONNACK. */
 export async function connectRaw(
-  t: Pick<TestContext, "after">,
+  t: After,
   port: number,
   clientId: string,
   options: Partial<IConnectPacket> = {},

@@ -1,7 +1,8 @@
 /** Commands of the tributary command line inside the test's process: short ones, and programs that run until stopped. */
 import { once } from "node:events";
-import type { TestContext } from "node:test";
 import { runCommandLine } from "../../bin/program.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { fakeContext } from "./command.ts";
 import type { FakeContext } from "./command.ts";
 
@@ -25,7 +26,7 @@ export type RunningCommand = FakeContext & {
 };
 
 /** Starts a command that runs until it is told to stop, which happens after the test at the latest. */
-export function startCommand(t: Pick<TestContext, "after">, args: readonly string[]): RunningCommand {
+export function startCommand(t: After, args: readonly string[]): RunningCommand {
   const fake = fakeContext();
   const ended = runCommandLine(args, fake.context);
   let hasEnded = false;
@@ -37,7 +38,7 @@ export function startCommand(t: Pick<TestContext, "after">, args: readonly strin
     if (!hasEnded) fake.signals.emit("SIGTERM");
     return ended;
   };
-  t.after(stop);
+  onCleanUp(t, stop);
   const see = async (name: "out" | "err", pattern: RegExp): Promise<RegExpMatchArray> => {
     const stream = name === "out" ? fake.stdout : fake.stderr;
     for (;;) {
@@ -54,7 +55,7 @@ export function startCommand(t: Pick<TestContext, "after">, args: readonly strin
 
 /** Starts `tributary hub` on free ports, or the given one, with its data in `directory`. */
 export async function startHubCommand(
-  t: Pick<TestContext, "after">,
+  t: After,
   directory: string,
   kafkaAddress = "127.0.0.1:0",
 ): Promise<RunningCommand & { readonly http: string; readonly kafka: string }> {

@@ -4,7 +4,8 @@
  */
 import { createServer, connect } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
-import type { TestContext } from "node:test";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 
 /** Up is from the client to the target. */
 export type Direction = "up" | "down";
@@ -25,10 +26,10 @@ export class TcpProxy {
     this.#server = createServer((client) => this.#join(client));
   }
 
-  static async start(t: Pick<TestContext, "after">, targetPort: number): Promise<TcpProxy> {
+  static async start(t: After, targetPort: number): Promise<TcpProxy> {
     const proxy = new TcpProxy({ host: "127.0.0.1", port: targetPort });
     await new Promise<void>((resolve) => proxy.#server.listen(0, "127.0.0.1", resolve));
-    t.after(() => proxy.close());
+    onCleanUp(t, () => proxy.close());
     return proxy;
   }
 

@@ -1,7 +1,6 @@
 /** A hub's uplink on loopback over an engine in memory, and agents with a log in memory that forward to it. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { TestContext } from "node:test";
 import { Uplink } from "../../agent/uplink/uplink-runner.ts";
 import type { UplinkParts } from "../../agent/uplink/uplink-runner.ts";
 import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
@@ -9,6 +8,8 @@ import { UplinkServer } from "../../hub/uplink/server.ts";
 import type { UplinkServerOptions } from "../../hub/uplink/server.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import { onCleanUp } from "./clean-up.ts";
+import type { After } from "./clean-up.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 import { numbersOf } from "./virtual-log.ts";
 import type { VirtualLog } from "./virtual-log.ts";
@@ -27,7 +28,7 @@ export type HubSetup = {
   readonly options?: Partial<UplinkServerOptions>;
 };
 
-export async function startUplinkHub(t: Pick<TestContext, "after">, setup: HubSetup = {}): Promise<TestHub> {
+export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<TestHub> {
   const { engine = new MemoryEngine(), options = {} } = setup;
   const losses: DeclaredLoss[] = [];
   const server = new UplinkServer({
@@ -45,7 +46,7 @@ export async function startUplinkHub(t: Pick<TestContext, "after">, setup: HubSe
     http.closeAllConnections();
     await new Promise<void>((resolve) => http.close(() => resolve()));
   };
-  t.after(stop);
+  onCleanUp(t, stop);
   return { engine, server, port: (http.address() as AddressInfo).port, losses, stop };
 }
 
@@ -57,7 +58,7 @@ export const impatient: NonNullable<UplinkParts["options"]> = {
 };
 
 export async function startUplinkAgent(
-  t: Pick<TestContext, "after">,
+  t: After,
   port: number,
   rest: Partial<UplinkParts> & { readonly log: VirtualLog },
 ): Promise<Uplink> {
@@ -73,7 +74,7 @@ export async function startUplinkAgent(
     options: { ...impatient, ...rest.options },
   });
   await uplink.start();
-  t.after(() => uplink.close());
+  onCleanUp(t, () => uplink.close());
   return uplink;
 }
 

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import { connectAsync } from "mqtt";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { runCommand, startCommand, startHubCommand } from "../../support/run-command.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
@@ -23,7 +24,7 @@ test("agent: what is published by MQTT can be consumed at the hub", async (t) =>
   await runCommand(["topics", "create", "mqtt", "--kafka", hub.kafka]);
   const consumer = startCommand(t, ["consume", "mqtt", "--kafka", hub.kafka]);
   const client = await connectAsync(`mqtt://${mqtt}`);
-  t.after(() => client.endAsync());
+  onCleanUp(t, () => client.endAsync());
   await client.publishAsync("hello/world", "how are you", { qos: 1 });
   const [record] = await consumer.saw(/.*\n/);
   assert.match(record, /^\d\/0\thello\/world\thow are you\n$/);
@@ -32,7 +33,7 @@ test("agent: what is published by MQTT can be consumed at the hub", async (t) =>
 test("agent: a port that is taken ends with 69 and says which", async (t) => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  t.after(() => other.close());
+  onCleanUp(t, () => other.close());
   const address = `127.0.0.1:${(other.address() as AddressInfo).port}`;
   const args = ["agent", "--data", tempDir(t), "--mqtt", address, "--admin", "127.0.0.1:0", ...silent];
   const { exitCode, err } = await runCommand(args);

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import { portOrAnyOther } from "../../../bin/demo/ports.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { runCommand, startCommand } from "../../support/run-command.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
@@ -39,5 +40,5 @@ test("a port is kept when it is free, and any other is taken when it is not", as
   assert.equal(await portOrAnyOther("127.0.0.1", port), 0);
   await new Promise((resolve) => other.close(resolve));
   assert.equal(await portOrAnyOther("127.0.0.1", port), port);
-  t.after(() => other.close());
+  onCleanUp(t, () => other.close());
 });

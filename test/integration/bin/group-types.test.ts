@@ -6,6 +6,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Consumer, stringDeserializers } from "@platformatic/kafka";
 import { runCommandLine } from "../../../bin/program.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { fakeContext } from "../../support/command.ts";
 import { runCommand, startCommand } from "../../support/run-command.ts";
 import type { CommandResult } from "../../support/run-command.ts";
@@ -43,16 +44,13 @@ async function startHub(t: TestContext, users = ""): Promise<Hub> {
   const config = path.join(directory, "hub.yaml");
   const listen = "http: { listen: 127.0.0.1:0 }\nkafka: { listen: 127.0.0.1:0 }\n";
   writeFileSync(config, `${listen}groups: { consumerHeartbeatIntervalMs: 100 }\n${users}`);
-  // Before the hub is started, because they have to leave before it stops.
-  const ends: (() => Promise<void>)[] = [];
-  t.after(() => Promise.all(ends.map((end) => end())));
   const data = path.join(directory, "data");
   const hub = startCommand(t, ["hub", "--config", config, "--data", data, "--log-level", "silent"]);
   const [line] = await hub.saw(/^\{.*\}\n/);
   const { kafka } = JSON.parse(line) as { kafka: string };
   const join = async (options: Join) => {
     const end = await startMember(kafka, options);
-    ends.push(end);
+    onCleanUp(t, end);
     return end;
   };
   return { kafka, run: (...args) => runCommand([...args, "--kafka", kafka]), join };

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { runCommand, startCommand, startHubCommand } from "../../support/run-command.ts";
 import type { CommandResult } from "../../support/run-command.ts";
 import { tempDir } from "../../support/temp-dir.ts";
@@ -45,7 +46,7 @@ test("hub: the ready line names the ports, SIGTERM ends with 0", async (t) => {
 test("hub: a port that is taken ends with 69 and says which", async (t) => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
-  t.after(() => other.close());
+  onCleanUp(t, () => other.close());
   const address = `127.0.0.1:${(other.address() as AddressInfo).port}`;
   const args = ["hub", "--data", tempDir(t), "--http", "127.0.0.1:0", "--kafka", address, "--log-level", "silent"];
   const { exitCode, err } = await runCommand(args);

@@ -10,6 +10,7 @@ import { encodeRecords } from "../../../shared/batch/records.ts";
 import { StreamError } from "../../../shared/errors.ts";
 import { LOG_FILE_NAME, batchKey } from "../../../shared/log/schema.ts";
 import type { WorkerLog } from "../../../shared/log/worker-log.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { openLog } from "../../support/open-log.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
@@ -30,7 +31,7 @@ async function openFilled(t: TestContext, directory: string): Promise<WorkerLog>
 
 function inspect(t: TestContext, place: string): LogInspection {
   const inspection = new LogInspection(place);
-  t.after(() => inspection.close());
+  onCleanUp(t, () => inspection.close());
   return inspection;
 }
 

@@ -8,6 +8,7 @@ import { loadHubConfig } from "../../../hub/config.ts";
 import { startHub } from "../../../hub/hub.ts";
 import { formatCredential } from "../../../hub/access/scram-credential.ts";
 import { systemClock } from "../../../shared/clock.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 import { testCertificate, writeCertificate } from "../../support/test-certificate.ts";
 import { testUser } from "../../support/test-users.ts";
@@ -25,7 +26,7 @@ async function warningsOf(t: TestContext, kafka: string, env: Readonly<Record<st
   };
   const flags = { data: path.join(tempDir(t), "data"), http: "127.0.0.1:0", kafka };
   const hub = await startHub(loadHubConfig({ flags, env }).config, { logger: pino({}, { write }), clock: systemClock });
-  t.after(() => hub.close());
+  onCleanUp(t, () => hub.close());
   return warnings;
 }
 

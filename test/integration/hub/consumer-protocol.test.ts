@@ -6,6 +6,7 @@ import { silentLogger } from "../../../shared/logger.ts";
 import { GroupCoordinator } from "../../../hub/group/coordinator-runner.ts";
 import { systemTimers } from "../../../hub/group/deadline-timers.ts";
 import { KafkaListener } from "../../../hub/kafka/listener.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { MemoryEngine } from "../../support/memory-engine.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -20,7 +21,7 @@ async function startHub(t: TestContext) {
   const options = { consumerHeartbeatIntervalMs: 100, consumerSessionTimeoutMs: 10_000 };
   const groups = await GroupCoordinator.open({ engine, clock: systemClock, timers: systemTimers, logger, options });
   const listener = new KafkaListener({ engine, groups, clock: systemClock, logger, options: { port: 0 } });
-  t.after(async () => {
+  onCleanUp(t, async () => {
     await listener.close();
     await groups.close();
   });
@@ -30,7 +31,7 @@ async function startHub(t: TestContext) {
 
 async function produce(t: TestContext, address: string): Promise<void> {
   const producer = new Producer({ clientId: "p", bootstrapBrokers: [address], serializers: stringSerializers });
-  t.after(() => producer.close());
+  onCleanUp(t, () => producer.close());
   const messages = Array.from({ length: RECORD_COUNT }, (_, index) => ({
     topic: "readings",
     key: String(index),
@@ -57,7 +58,7 @@ async function consume(t: TestContext, address: string, seen: Set<string>) {
     await stream.close();
     await consumer.close();
   };
-  t.after(close);
+  onCleanUp(t, close);
   return { close };
 }
 

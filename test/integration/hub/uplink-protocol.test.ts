@@ -9,6 +9,7 @@ import { encodeRecords } from "../../../shared/batch/records.ts";
 import { decodeHubFrame, encodeFrame } from "../../../shared/uplink/frame-codec.ts";
 import { UPLINK_SUBPROTOCOL } from "../../../shared/uplink/frames.ts";
 import type { AgentFrame, Hello, HubFrame, Produce } from "../../../shared/uplink/frames.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { startUplinkHub } from "../../support/uplink-pair.ts";
 import type { TestHub } from "../../support/uplink-pair.ts";
 
@@ -37,7 +38,7 @@ class RawAgent {
 
   static async open(t: TestContext, hub: TestHub, first?: AgentFrame): Promise<RawAgent> {
     const agent = new RawAgent(hub);
-    t.after(() => agent.socket.terminate());
+    onCleanUp(t, () => agent.socket.terminate());
     await once(agent.socket, "open");
     if (first !== undefined) agent.send(first);
     return agent;

@@ -6,6 +6,7 @@ import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { NODE_MAJOR_MIN, isInstalled, nodeMajor } from "../../../scripts/setup.mjs";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { tempDir } from "../../support/temp-dir.ts";
 
 const script = path.join(import.meta.dirname, "../../../scripts/setup.mjs");
@@ -71,7 +72,7 @@ suite("setup", () => {
   test("SIGTERM reaches what it runs, and its end is ours", async (t) => {
     const program = 'process.on("SIGTERM", () => process.exit(3)); console.log("up"); setInterval(() => {}, 1000)';
     const child = spawn(process.execPath, [script, "-e", program], { stdio: ["ignore", "pipe", "inherit"] });
-    t.after(() => child.kill("SIGKILL"));
+    onCleanUp(t, () => child.kill("SIGKILL"));
     await once(child.stdout, "data");
     child.kill("SIGTERM");
     assert.deepEqual(await once(child, "exit"), [3, null]);

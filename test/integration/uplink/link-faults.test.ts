@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import test from "node:test";
 import { StreamError } from "../../../shared/errors.ts";
+import { onCleanUp } from "../../support/clean-up.ts";
 import { MemoryEngine } from "../../support/memory-engine.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
 import { startUplinkAgent, startUplinkHub, storedNumbers, untilStored } from "../../support/uplink-pair.ts";
@@ -107,8 +108,8 @@ test("uplink: a wrong token -> UNAUTHORIZED, the data stays, and the right one l
 test("uplink: something else answers at the address -> told so, the data stays", async (t) => {
   const portal = createServer((_request, response) => response.writeHead(302, { location: "/login" }).end());
   await new Promise<void>((resolve) => portal.listen(0, "127.0.0.1", resolve));
-  t.after(() => new Promise((resolve) => portal.close(resolve)));
-  t.after(() => portal.closeAllConnections());
+  onCleanUp(t, () => new Promise((resolve) => portal.close(resolve)));
+  onCleanUp(t, () => portal.closeAllConnections());
   const uplink = await startUplinkAgent(t, (portal.address() as AddressInfo).port, { log: newLog(1) });
   await waitUntil(() => uplink.status().lastError ?? false, { what: "a refusal", ...waiting });
   assert.match(uplink.status().lastError?.message ?? "", /something else than a hub/);

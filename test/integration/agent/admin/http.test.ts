@@ -9,6 +9,7 @@ import { QosTwoPackets } from "../../../../agent/ingest/qos-two-packets.ts";
 import { systemClock } from "../../../../shared/clock.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { ManualLog } from "../../../unit/agent/ingest/manual-log.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 
 async function start(t: TestContext, failure?: { code: string; message: string }) {
   const log = new ManualLog();
@@ -16,12 +17,12 @@ async function start(t: TestContext, failure?: { code: string; message: string }
   const qosTwo = await QosTwoPackets.load(log);
   const parts = { log: log.asLog, clock: systemClock, logger: silentLogger(), capBytes: 1_000_000 };
   const ingest = new Ingest({ ...parts, routes: [], qosTwo });
-  t.after(() => ingest.stop());
+  onCleanUp(t, () => ingest.stop());
   const status = new StatusCollector({ ...parts, version: "1", ingest, diskBytesWritten, failure: () => failure });
-  t.after(() => status.stop());
+  onCleanUp(t, () => status.stop());
   const server = new AdminHttpServer({ host: "127.0.0.1", port: 0, logger: silentLogger(), status });
   const { port } = await server.start();
-  t.after(() => server.close());
+  onCleanUp(t, () => server.close());
   return { url: `http://127.0.0.1:${port}`, log, ingest };
 }
 

@@ -11,6 +11,7 @@ import { systemClock } from "../../../../shared/clock.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import type { WorkerLog } from "../../../../shared/log/worker-log.ts";
 import { workerFile } from "../../../../shared/worker-file.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { openLog } from "../../../support/open-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
 
@@ -19,7 +20,7 @@ async function start(t: TestContext, directory: string, routes: readonly RouteCo
   const qosTwo = await QosTwoPackets.load(log);
   const compiled = compileRoutes(routes).routes;
   const ingest = new Ingest({ log, routes: compiled, qosTwo, clock: systemClock, logger: silentLogger(), capBytes });
-  t.after(() => ingest.stop());
+  onCleanUp(t, () => ingest.stop());
   const publish = (qos: 0 | 1 | 2, messageId: number, payload: string, dup = false): Promise<void> =>
     new Promise((resolve, reject) => {
       const message = { clientId: "c", topic: `t/${messageId % 7}`, qos, messageId, dup, retain: false } as const;

@@ -8,6 +8,7 @@ import type { IConnectPacket } from "mqtt-packet";
 import { pino } from "pino";
 import { WebSocket } from "ws";
 import type { LimitName } from "../../../../agent/mqtt/limits.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { inbox, startMqtt, connectMqtt } from "../../../support/mqtt-listener.ts";
 import type { StartOptions } from "../../../support/mqtt-listener.ts";
 import { connectPacket, connectRaw, openRaw } from "../../../support/raw-mqtt.ts";
@@ -96,7 +97,7 @@ suite("bytes that the guard stops", () => {
 
   async function openWebSocket(t: TestContext, mqtt: { webSocketUrl: string }) {
     const webSocket = new WebSocket(mqtt.webSocketUrl, "mqtt");
-    t.after(() => webSocket.terminate());
+    onCleanUp(t, () => webSocket.terminate());
     await once(webSocket, "open");
     return webSocket;
   }

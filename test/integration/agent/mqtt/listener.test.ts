@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { WebSocket } from "ws";
 import { StreamError } from "../../../../shared/errors.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { connectMqtt, inbox, startMqtt } from "../../../support/mqtt-listener.ts";
 import { connectRaw, openRaw } from "../../../support/raw-mqtt.ts";
 import { FakeIngest } from "../../../support/fake-ingest.ts";
@@ -321,7 +322,7 @@ test("a web page of an origin that is not allowed cannot connect", async (t) => 
   const mqtt = await startMqtt(t, { directory: tempDir(t), allowedOrigins: ["http://dashboard.example"] });
   const open = async (origin: string): Promise<void> => {
     const webSocket = new WebSocket(mqtt.webSocketUrl, "mqtt", { headers: { origin } });
-    t.after(() => webSocket.terminate());
+    onCleanUp(t, () => webSocket.terminate());
     await once(webSocket, "open");
   };
   await open("http://dashboard.example");
@@ -348,7 +349,7 @@ async function connectMqttWithInbox(
   const { connect } = await import("mqtt");
   const client = connect(url, { reconnectPeriod: 0, ...options });
   client.on("error", () => undefined);
-  t.after(() => client.endAsync(true));
+  onCleanUp(t, () => client.endAsync(true));
   const received = inbox(client);
   const sessionPresent = await new Promise<boolean>((resolve) => {
     client.once("connect", (connack) => resolve(connack.sessionPresent));

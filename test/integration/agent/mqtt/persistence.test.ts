@@ -13,6 +13,7 @@ import { sessionExtension } from "../../../../agent/mqtt/session-tables.ts";
 import { systemClock } from "../../../../shared/clock.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { FakeIngest } from "../../../support/fake-ingest.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
@@ -21,7 +22,7 @@ async function open(t: TestContext, options: { directory?: string; limits?: Part
   const limits = { ...mqttLimitDefaults, ...options.limits };
   const logger = silentLogger();
   const log = new DirectExtensionLog(path.join(options.directory ?? tempDir(t), "mqtt.db"), [sessionExtension]);
-  t.after(() => log.close());
+  onCleanUp(t, () => log.close());
   const limitLog = new LimitLog(limits, logger, systemClock);
   const incoming = new FakeIngest();
   const window = new IncomingWindow(incoming, limits.incomingPacketsMax, limitLog);

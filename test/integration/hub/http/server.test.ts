@@ -8,6 +8,7 @@ import { HubHttpServer } from "../../../../hub/http/server.ts";
 import type { HubHttpParts } from "../../../../hub/http/server.ts";
 import { systemClock } from "../../../../shared/clock.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 
 const topic = { name: "readings", id: Buffer.alloc(16), partitionCount: 2, config: {} };
 const committed = (offset: number) => ({ offset, leaderEpoch: -1, metadata: "", committedAt: 0 });
@@ -71,7 +72,7 @@ async function start(t: TestContext, over: Partial<HubHttpParts> = {}) {
     ...over,
   });
   const { port } = await server.start();
-  t.after(() => server.close());
+  onCleanUp(t, () => server.close());
   return { server, url: `http://127.0.0.1:${port}`, port };
 }
 
@@ -125,7 +126,7 @@ test("hub http: the front page shows addresses and links, and names from outside
 
 test("hub http: a WebSocket on /uplink reaches the uplink, anywhere else it is refused", async (t) => {
   const webSockets = new WebSocketServer({ noServer: true });
-  t.after(() => webSockets.close());
+  onCleanUp(t, () => webSockets.close());
   const { port } = await start(t, {
     onUplink: (request, socket, head) =>
       webSockets.handleUpgrade(request, socket, head, (client) => client.send("welcome")),

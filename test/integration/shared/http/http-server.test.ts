@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { HttpServer } from "../../../../shared/http/http-server.ts";
 import type { HttpServerOptions } from "../../../../shared/http/http-server.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 
 async function start(t: TestContext, over: Partial<HttpServerOptions> = {}) {
   const server = new HttpServer({ host: "127.0.0.1", port: 0, name: "the listener", logger: silentLogger(), ...over });
@@ -16,7 +17,7 @@ async function start(t: TestContext, over: Partial<HttpServerOptions> = {}) {
     throw new Error("SELECT * FROM secret");
   });
   const { port } = await server.start();
-  t.after(() => server.close());
+  onCleanUp(t, () => server.close());
   return { server, port, url: `http://127.0.0.1:${port}` };
 }
 
@@ -102,10 +103,10 @@ test("http server: an address in use -> PORT_IN_USE, one that is not ours -> CON
   const { port } = await start(t);
   const options = { host: "127.0.0.1", port, name: "the listener", logger: silentLogger() };
   const second = new HttpServer(options);
-  t.after(() => second.close());
+  onCleanUp(t, () => second.close());
   await assert.rejects(second.start(), { code: "PORT_IN_USE", message: /the listener cannot have 127\.0\.0\.1:\d+/ });
   const elsewhere = new HttpServer({ ...options, host: "192.0.2.1" });
-  t.after(() => elsewhere.close());
+  onCleanUp(t, () => elsewhere.close());
   await assert.rejects(elsewhere.start(), { code: "CONFIG_INVALID" });
 });
 

@@ -7,6 +7,7 @@ import type { StatusSources } from "../../../../agent/admin/status.ts";
 import type { IngestStats } from "../../../../agent/ingest/ingest-limits.ts";
 import type { LogPartition, LogTopic } from "../../../../shared/log/partitioned-log.ts";
 import { renderMetrics } from "../../../../shared/metrics-text.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 
 const ingestStats: IngestStats = {
   receivedMessages: 20,
@@ -44,7 +45,7 @@ function collector(t: TestContext, over: Partial<StatusSources> = {}) {
     failure: () => undefined,
     ...over,
   });
-  t.after(() => status.stop());
+  onCleanUp(t, () => status.stop());
   return { status, pass: (ms: number) => void (nowMs += ms) };
 }
 

@@ -11,6 +11,7 @@ import { partitionForKey } from "../../../../shared/batch/partitioner.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { ManualLog } from "./manual-log.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 
 type Over = Partial<Omit<IngestOptions, "log" | "routes">> & { readonly routes?: readonly RouteConfig[] };
 
@@ -32,7 +33,7 @@ async function start(t: TestContext, { routes = [], ...overrides }: Over = {}, l
     capBytes: 1024 * 1024 * 1024,
     ...overrides,
   });
-  t.after(() => ingest.stop());
+  onCleanUp(t, () => ingest.stop());
   const answers: string[] = [];
   const publish = (over: Partial<Omit<PublishMessage, "payload">> & { payload?: string } = {}): void => {
     const { payload = "21.5", ...rest } = over;

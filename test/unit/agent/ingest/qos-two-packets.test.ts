@@ -4,12 +4,13 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { QosTwoPackets, qosTwoExtension } from "../../../../agent/ingest/qos-two-packets.ts";
 import type { PacketKey } from "../../../../agent/ingest/qos-two-packets.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
 
 function openAt(t: TestContext, directory: string): DirectExtensionLog {
   const log = new DirectExtensionLog(path.join(directory, "log.db"), [qosTwoExtension]);
-  t.after(() => log.close());
+  onCleanUp(t, () => log.close());
   return log;
 }
 

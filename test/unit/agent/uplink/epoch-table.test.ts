@@ -7,6 +7,7 @@ import { EpochStore } from "../../../../agent/uplink/epoch-store.ts";
 import { epochTable } from "../../../../agent/uplink/epoch-table.ts";
 import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
 import type { LostRange } from "../../../../agent/uplink/resume.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
 
@@ -15,7 +16,7 @@ function tables(t: TestContext) {
   const file = path.join(tempDir(t), "log.db");
   return async (logEndOffset: number, partitionId = 1) => {
     const log = new DirectExtensionLog(file, [epochTable]);
-    t.after(() => log.close());
+    onCleanUp(t, () => log.close());
     const calls = { call: log.call.bind(log) };
     const store = await EpochStore.open(calls, [{ id: partitionId, logEndOffset }]);
     return { log, store };

@@ -7,6 +7,7 @@ import { pino } from "pino";
 import { CHECK_INTERVAL_MS, CertificateWatch } from "../../../../hub/access/certificate-watch.ts";
 import type { Certificate, CertificateFiles } from "../../../../hub/access/certificate.ts";
 import { systemClock } from "../../../../shared/clock.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
 import { testCertificate, writeCertificate } from "../../../support/test-certificate.ts";
 
@@ -20,7 +21,7 @@ async function watch(t: TestContext, files: CertificateFiles, clock = systemCloc
   const lines: LogLine[] = [];
   const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) });
   const watched = await CertificateWatch.open({ files, clock, logger });
-  t.after(() => watched.close());
+  onCleanUp(t, () => watched.close());
   const seen: Certificate[] = [];
   watched.onChange((certificate) => seen.push(certificate));
   return { watched, seen, lines, subject: () => watched.current.subject };

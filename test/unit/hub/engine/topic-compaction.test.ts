@@ -7,6 +7,7 @@ import type { ErrorCode } from "../../../../shared/errors.ts";
 import type { Compacted } from "../../../../shared/log/log-compactor.ts";
 import type { LogPartition, LogTopic } from "../../../../shared/log/partitioned-log.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { VirtualTimers } from "../../../support/virtual-timers.ts";
 
 const done: Compacted = {
@@ -50,7 +51,7 @@ function compactionOf(t: TestContext, topics: readonly LogTopic[], answer: (name
     checkMs: 3_600_000,
     onCompacted: ({ topic: name, partition }, cleanEnd) => forgotten.push(`${name}-${partition} before ${cleanEnd}`),
   });
-  t.after(() => compaction.close());
+  onCleanUp(t, () => compaction.close());
   return { compaction, asked, forgotten, clock, byName };
 }
 

@@ -2,6 +2,7 @@ import type { TestContext } from "node:test";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { GroupCoordinator, type GroupCoordinatorOptions } from "../../../../hub/group/coordinator-runner.ts";
 import type { CommitRequest, JoinRequest, SyncRequest } from "../../../../hub/group/groups.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { VirtualTimers } from "../../../support/virtual-timers.ts";
 import { FakeGroupEngine, type GroupDisk } from "./group-engine.ts";
 import { joinRequest } from "./group-play.ts";
@@ -19,7 +20,7 @@ export class Hub {
     const newId = () => String(++lastId);
     const parts = { engine, clock: time, timers: time, logger: silentLogger(), options: given.options ?? {}, newId };
     hub.groups = await GroupCoordinator.open(parts);
-    t.after(() => (engine.isCrashed ? undefined : hub.groups.close()));
+    onCleanUp(t, () => (engine.isCrashed ? undefined : hub.groups.close()));
     return hub;
   }
 

@@ -3,6 +3,7 @@ import path from "node:path";
 import test from "node:test";
 import type { DeclaredLoss } from "../../../../hub/uplink/loss-ledger.ts";
 import { LedgerTable, ledgerTable } from "../../../../hub/uplink/ledger-table.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
 
@@ -24,14 +25,14 @@ test("loss ledger: what was declared is there after a restart", async (t) => {
   await new LedgerTable(before).record(loss);
   await before.close();
   const after = new DirectExtensionLog(file, [ledgerTable]);
-  t.after(() => after.close());
+  onCleanUp(t, () => after.close());
   assert.deepEqual(await new LedgerTable(after).list(10), [loss]);
   assert.equal(before.calls[0]?.durability, "fsync");
 });
 
 test("loss ledger: a gap declared again is one entry, and its later end counts", async (t) => {
   const log = new DirectExtensionLog(path.join(tempDir(t), "log.db"), [ledgerTable]);
-  t.after(() => log.close());
+  onCleanUp(t, () => log.close());
   const ledger = new LedgerTable(log);
   await ledger.record(loss);
   await ledger.record({ ...loss, epoch: 4, to: 160 });
