@@ -124,6 +124,10 @@ const uplink = z.strictObject({
     { min: UPLINK_MESSAGE_BYTES_MAX, default: uplinkDefaults.creditBytes },
     "What one agent may have sent without an answer.",
   ),
+  bytesInFlightMax: wholeNumber(
+    { min: UPLINK_MESSAGE_BYTES_MAX, default: uplinkDefaults.bytesInFlightMax },
+    "What all agents together may have sent without an answer; then none is read on until there is room.",
+  ),
   silenceMsMax: wholeNumber(
     { min: SECOND_MS, default: uplinkDefaults.silenceMsMax },
     "A connection from which nothing was heard for so long is closed.",
@@ -147,7 +151,7 @@ const topics = z.strictObject({
   ),
   retentionMs: limitOrNone(
     { default: 7 * DAY_MS },
-    "How long records are kept in topics without a `retention.ms` of their own.",
+    "How long records are kept after they were stored, in topics without a `retention.ms` of their own; time while the hub is off does not count.",
   ),
   retentionBytes: limitOrNone(
     { default: -1 },

@@ -27,6 +27,15 @@ import { KafkaListener } from "./kafka/listener.ts";
 import { LedgerTable } from "./uplink/ledger-table.ts";
 import { UplinkServer } from "./uplink/server.ts";
 
+/** How long consumers may wait for what was appended with `acks` of none or leader: they see what is flushed. */
+const FLUSH_DELAY_MS = 20;
+
+/**
+ * Offsets that each partition leaves out after damage: consumers have seen records at them that may be lost. More than the
+ * records that can have been stored since the partitions' ends were last noted down.
+ */
+const SKIPPED_ON_DAMAGE = 2 ** 24;
+
 export type HubParts = { readonly logger: Logger; readonly clock: Clock };
 
 export type RunningHub = {
@@ -82,6 +91,7 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
     clock,
     logger,
     engine,
+    integrity: () => log.integrity,
     groups,
     kafka,
     agents: uplink,
@@ -116,8 +126,15 @@ function openLog(config: HubConfig, logger: Logger): Promise<WorkerLog> {
     worker: workerFile(import.meta.url, "./log-worker"),
     hasReaderThread: true,
     commitIntervalMs: config.log.commitIntervalMs,
+    flushDelayMs: FLUSH_DELAY_MS,
     crashPointBeforeFsync: "hub-before-fsync",
+    skippedOnDamage: SKIPPED_ON_DAMAGE,
     onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
+    onSalvage: (cause) =>
+      logger.error(
+        { code: "LOG_CORRUPT", cause },
+        "the log is damaged: what can be read is carried over into a new one",
+      ),
     onRoom: (hasRoom) => {
       if (hasRoom) logger.info("the disk has room again: the log takes data");
       else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");

@@ -27,6 +27,7 @@ import type {
   TopicPartition,
 } from "./engine.ts";
 import type { CommittedRow } from "./group-tables.ts";
+import { ProducerIds } from "./producer-ids.ts";
 import { TailCache } from "./tail-cache.ts";
 import { TopicCompaction } from "./topic-compaction.ts";
 import { checkTopicName } from "./topic-name.ts";
@@ -52,7 +53,6 @@ type View = { readonly topic: LogTopic; readonly info: TopicInfo };
 export class EmbeddedEngine implements Engine {
   readonly #log: WorkerLog;
   readonly #options: EmbeddedEngineOptions;
-  readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #topics = new Map<string, TopicInfo>();
   #topicsBeingMade = 0;
@@ -60,11 +60,11 @@ export class EmbeddedEngine implements Engine {
   readonly #listeners = new Set<(at: TopicPartition) => void>();
   readonly #retentionTimer: NodeJS.Timeout;
   readonly #compaction: TopicCompaction;
+  readonly #producerIds = new ProducerIds();
 
   constructor(parts: { log: WorkerLog; clock: Clock; logger: Logger; options: EmbeddedEngineOptions }) {
     this.#log = parts.log;
     this.#options = parts.options;
-    this.#clock = parts.clock;
     this.#logger = parts.logger;
     this.#cache = new TailCache(parts.options.tailCacheBytesMax);
     for (const topic of this.#log.topics.values()) this.#topics.set(topic.name, toInfo(topic));
@@ -107,10 +107,9 @@ export class EmbeddedEngine implements Engine {
 
   async deleteTopic(name: string): Promise<void> {
     const { topic } = this.#view(name);
-    await this.#log.deleteTopic(name);
+    await this.#log.deleteTopic(name, [{ extension: "groups", method: "forgetTopic", args: name }]);
     this.#topics.delete(name);
     for (const partition of topic.partitions) this.#cache.forget(partition.id);
-    await this.#log.call([{ extension: "groups", method: "forgetTopic", args: name }]);
     this.#announce(topic.partitions);
   }
 
@@ -127,8 +126,8 @@ export class EmbeddedEngine implements Engine {
 
   async append(request: AppendRequest): Promise<Appended> {
     const partition = this.#partition(request);
-    const { batch, header } = request;
-    const appended = await this.#log.append(partition, batch, request.durability);
+    const { batch, header, durability, keepsProducer = false } = request;
+    const appended = await this.#log.append(partition, batch, durability, { keepsProducer });
     if (!appended.duplicate) {
       // The log stamped its own copy; readers get these bytes, so they carry the same offset.
       batch.writeBigInt64BE(BigInt(appended.baseOffset), 0);
@@ -151,28 +150,33 @@ export class EmbeddedEngine implements Engine {
         `${offset} is not between ${partition.logStartOffset} and ${partition.logEndOffset}`,
       );
     }
-    if (offset === partition.logEndOffset) return toResult([], 0, partition);
-    const cached = this.#cache.read(partition.id, offset, bytesMax, atLeastOne);
-    if (cached !== undefined) return toResult(cached, bytesOf(cached), partition);
-    return this.#readFromLog(partition, request);
+    const offsets = this.#offsets(partition);
+    const end = offsets.highWatermark;
+    if (offset >= end) return { ...offsets, batches: [], bytes: 0 };
+    const cached = this.#cache.read(partition.id, { offset, end, bytesMax, atLeastOne });
+    if (cached !== undefined) return { ...offsets, batches: cached, bytes: bytesOf(cached) };
+    return this.#readFromLog(partition, request, offsets);
   }
 
   offsets(at: TopicPartition): PartitionOffsets {
-    return toOffsets(this.#partition(at));
+    return this.#offsets(this.#partition(at));
   }
 
   async offsetForTimestamp(at: TopicPartition, timestamp: Timestamp) {
-    return this.#log.offsetForTimestamp(this.#partition(at), timestamp);
+    const partition = this.#partition(at);
+    return this.#log.offsetForTimestamp(partition, timestamp, this.#log.readableEndOffset(partition));
   }
 
   async maxTimestamp(at: TopicPartition) {
-    return this.#log.maxTimestamp(this.#partition(at));
+    const partition = this.#partition(at);
+    return this.#log.maxTimestamp(partition, this.#log.readableEndOffset(partition));
   }
 
   async deleteRecords(at: TopicPartition, before: Offset): Promise<Offset> {
     const partition = this.#partition(at);
-    if (before < 0 || before > partition.logEndOffset) {
-      throw new StreamError("OFFSET_OUT_OF_RANGE", `${before} is not between 0 and ${partition.logEndOffset}`);
+    const { highWatermark } = this.#offsets(partition);
+    if (before < 0 || before > highWatermark) {
+      throw new StreamError("OFFSET_OUT_OF_RANGE", `${before} is not between 0 and ${highWatermark}`);
     }
     await this.#log.trim(partition, before);
     return partition.logStartOffset;
@@ -183,19 +187,19 @@ export class EmbeddedEngine implements Engine {
     return () => this.#listeners.delete(listener);
   }
 
-  newProducerId(): Promise<ProducerId> {
-    return this.#log.nextProducerId();
+  async newProducerId(): Promise<ProducerId> {
+    return this.#producerIds.next();
   }
 
   async producerPositions(producerId: ProducerId): Promise<readonly ProducerPosition[]> {
     const rows = await this.#log.producerPositions(producerId);
     const byId = new Map<number, LogPartition>();
     for (const topic of this.#log.topics.values()) for (const each of topic.partitions) byId.set(each.id, each);
-    return rows.flatMap(({ partitionId, epoch, lastSequence }) => {
+    return rows.flatMap(({ partitionId, epoch, lastSequence, records }) => {
       const partition = byId.get(partitionId);
       if (partition === undefined) return [];
       const { topic, partition: index } = partition;
-      return [{ topic, partition: index, producerEpoch: epoch, lastSequence }];
+      return [{ topic, partition: index, producerEpoch: epoch, lastSequence, records }];
     });
   }
 
@@ -215,6 +219,7 @@ export class EmbeddedEngine implements Engine {
   }
 
   async loadCommittedOffsets(): Promise<ReadonlyMap<string, readonly CommittedOffset[]>> {
+    await this.#dropOrphans();
     const rows = (await this.#query("committedOffsets")) as CommittedRow[];
     const byGroup = new Map<string, CommittedOffset[]>();
     for (const { group, ...offset } of rows) {
@@ -239,10 +244,30 @@ export class EmbeddedEngine implements Engine {
     await this.#log.close();
   }
 
-  async #readFromLog(partition: LogPartition, request: ReadRequest): Promise<ReadResult> {
-    const { offset, bytesMax, atLeastOne } = request;
-    const found = await this.#log.read({ partition, offset, bytesMax, atLeastOne });
-    return toResult(found.length === 0 ? [] : [found], found.length, partition);
+  /** Committed offsets of a topic that is gone would be those of the next one of its name. */
+  async #dropOrphans(): Promise<void> {
+    const names = (await this.#query("committedTopics")) as string[];
+    const orphans = names.filter((name) => !this.#topics.has(name));
+    if (orphans.length === 0) return;
+    await this.#log.call(orphans.map((args) => ({ extension: "groups", method: "forgetTopic", args })));
+    this.#logger.warn({ topics: orphans }, "committed offsets of topics that do not exist were deleted");
+  }
+
+  /** The answer has the offsets of now, so that whoever waits for more does not miss what comes meanwhile. */
+  async #readFromLog(
+    partition: LogPartition,
+    { offset, bytesMax, atLeastOne }: ReadRequest,
+    offsets: PartitionOffsets,
+  ): Promise<ReadResult> {
+    const found = await this.#log.read({ partition, offset, end: offsets.highWatermark, bytesMax, atLeastOne });
+    return { ...offsets, batches: found.length === 0 ? [] : [found], bytes: found.length };
+  }
+
+  /** Consumers see what is flushed: what a power cut takes was never read, nor committed as read. */
+  #offsets(partition: LogPartition): PartitionOffsets {
+    const { logStartOffset, logEndOffset, bytes } = partition;
+    const highWatermark = Math.max(logStartOffset, this.#log.readableEndOffset(partition));
+    return { logStartOffset, highWatermark, logEndOffset, bytes };
   }
 
   async #callGroups(method: string, args: unknown): Promise<void> {
@@ -265,15 +290,15 @@ export class EmbeddedEngine implements Engine {
   }
 
   #retain(): void {
+    this.#log.expireProducers().catch((error: unknown) => this.#logger.warn({ err: error }, "expiry failed"));
     for (const { name, config } of this.#topics.values()) {
       if (!cleanupSettings(config).deletes) continue;
       const bytesMax = limit(config["retention.bytes"], this.#options.retentionBytes);
       const retentionMs = limit(config["retention.ms"], this.#options.retentionMs);
       if (bytesMax === undefined && retentionMs === undefined) continue;
-      const before = retentionMs === undefined ? undefined : this.#clock.wallMs() - retentionMs;
       for (const partition of this.#view(name).topic.partitions) {
         if (partition.logStartOffset === partition.logEndOffset) continue;
-        this.#log.retain(partition, { bytesMax, before }).catch((error: unknown) => {
+        this.#log.retain(partition, { bytesMax, ageMsMax: retentionMs }).catch((error: unknown) => {
           // The next pass tries again; a log that failed for good stops the hub elsewhere.
           this.#logger.warn({ err: error, topic: name, partition: partition.partition }, "retention failed");
         });
@@ -321,19 +346,6 @@ function limit(text: string | undefined, otherwise: number | undefined): number 
 
 function toInfo(topic: LogTopic): TopicInfo {
   return { name: topic.name, id: topic.id, partitionCount: topic.partitions.length, config: topic.config };
-}
-
-function toOffsets({ logStartOffset, logEndOffset, bytes }: LogPartition): PartitionOffsets {
-  return { logStartOffset, highWatermark: logEndOffset, bytes };
-}
-
-function toResult(batches: readonly Buffer[], bytes: number, partition: LogPartition): ReadResult {
-  return {
-    batches,
-    bytes,
-    logStartOffset: partition.logStartOffset,
-    highWatermark: partition.logEndOffset,
-  };
 }
 
 function bytesOf(batches: readonly Buffer[]): number {

@@ -22,8 +22,13 @@ export type TopicPartition = { readonly topic: string; readonly partition: Parti
 
 export type PartitionOffsets = {
   readonly logStartOffset: Offset;
-  /** First offset that consumers may not read yet: the end of what is committed. */
+  /** First offset that consumers may not read yet: the end of what is there and flushed. */
   readonly highWatermark: Offset;
+  /**
+   * Next offset to be written. Between the two a consumer finds nothing, but it may stand there: its records were lost to
+   * damage.
+   */
+  readonly logEndOffset: Offset;
   /** Bytes of stored batches. */
   readonly bytes: number;
 };
@@ -33,6 +38,8 @@ export type AppendRequest = TopicPartition & {
   readonly batch: Buffer;
   readonly header: BatchHeader;
   readonly durability: Durability;
+  /** What is known of the producer stays for good, as an agent may be away for months; otherwise for a day. */
+  readonly keepsProducer?: boolean;
 };
 
 /** `duplicate`: the producer had sent this batch before; `baseOffset` is where it was stored then. */
@@ -63,6 +70,8 @@ export type ReadResult = {
 export type ProducerPosition = TopicPartition & {
   readonly producerEpoch: ProducerEpoch;
   readonly lastSequence: Sequence;
+  /** Ever stored of the producer there, over all epochs. */
+  readonly records: number;
 };
 
 export type PartitionProducer = {
@@ -105,7 +114,7 @@ export interface Engine {
    * @throws StreamError TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS, POLICY_VIOLATION (too many topics).
    */
   createTopic(request: { name: string; partitionCount: number; config?: TopicConfig }): Promise<TopicInfo>;
-  /** Deletes records and committed offsets too. @throws StreamError UNKNOWN_TOPIC_OR_PARTITION. */
+  /** Deletes records and committed offsets too, all or nothing. @throws StreamError UNKNOWN_TOPIC_OR_PARTITION. */
   deleteTopic(name: string): Promise<void>;
   /** @throws StreamError UNKNOWN_TOPIC_OR_PARTITION, INVALID_PARTITIONS when `partitionCount` is not more than there are. */
   createPartitions(name: string, partitionCount: number): Promise<TopicInfo>;
@@ -133,10 +142,13 @@ export interface Engine {
   /** Moves the log start; what lies before is gone. Returns the new log start. @throws StreamError OFFSET_OUT_OF_RANGE. */
   deleteRecords(at: TopicPartition, before: Offset): Promise<Offset>;
 
-  /** Calls `listener` after every commit, once a partition that grew, lost its head or was deleted. Returns the undo. */
+  /**
+   * Calls `listener` after every commit and flush, once a partition that grew, lost its head or was deleted. Returns the
+   * undo.
+   */
   onChange(listener: (at: TopicPartition) => void): () => void;
 
-  /** A producer id never given before; durable before it is returned. */
+  /** A producer id never given before. */
   newProducerId(): Promise<ProducerId>;
   producerPositions(producerId: ProducerId): Promise<readonly ProducerPosition[]>;
   /** Every producer with state in the partition, for DescribeProducers. */
@@ -145,7 +157,7 @@ export interface Engine {
   /** Durable on return. */
   commitOffsets(group: string, offsets: readonly CommittedOffset[]): Promise<void>;
   deleteOffsets(group: string, at: readonly TopicPartition[]): Promise<void>;
-  /** All committed offsets of all groups, once, at start-up. */
+  /** All committed offsets of all groups, once, at start-up; those of topics that do not exist are deleted. */
   loadCommittedOffsets(): Promise<ReadonlyMap<string, readonly CommittedOffset[]>>;
   /** Durable on return; an undefined snapshot deletes the group together with its committed offsets. */
   saveGroup(group: string, snapshot: Uint8Array | undefined): Promise<void>;

@@ -22,7 +22,13 @@ CREATE TABLE IF NOT EXISTS committed_offset (
 CREATE TABLE IF NOT EXISTS group_snapshot (group_id TEXT PRIMARY KEY, snapshot BLOB NOT NULL) WITHOUT ROWID;
 `;
 
-export const groupTables: LogExtension = { name: "groups", schema: SCHEMA, prepare };
+export const groupTables: LogExtension = {
+  name: "groups",
+  schema: SCHEMA,
+  // A group that goes back a little reads some records again.
+  copied: ["committed_offset"],
+  prepare,
+};
 
 function prepare(database: Database): ExtensionMethods {
   const commit = database.prepare<[string, string, number, number, number, string, number]>(
@@ -38,6 +44,7 @@ function prepare(database: Database): ExtensionMethods {
     `SELECT group_id AS "group", topic, partition, "offset", leader_epoch AS leaderEpoch, metadata,
      committed_at AS committedAt FROM committed_offset`,
   );
+  const topics = database.prepare<[], string>("SELECT DISTINCT topic FROM committed_offset").pluck();
   const save = database.prepare<[string, Uint8Array]>(
     "INSERT INTO group_snapshot VALUES (?, ?) ON CONFLICT DO UPDATE SET snapshot = excluded.snapshot",
   );
@@ -58,6 +65,7 @@ function prepare(database: Database): ExtensionMethods {
       removeTopic.run(topic);
     },
     committedOffsets: () => all.all(),
+    committedTopics: () => topics.all(),
     saveGroup: ({ group, snapshot }: SaveGroupArgs) => {
       if (snapshot !== null) {
         save.run(group, snapshot);

@@ -7,6 +7,13 @@ import type { Offset } from "../../shared/ids.ts";
 
 type CachedBatch = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly bytes: Buffer };
 
+export type TailRead = {
+  readonly offset: Offset;
+  readonly end: Offset;
+  readonly bytesMax: number;
+  readonly atLeastOne: boolean;
+};
+
 /** One partition's run of batches without a gap up to its log end. */
 type Run = { batches: CachedBatch[]; /** Index of the first one that is still kept. */ first: number };
 
@@ -38,8 +45,11 @@ export class TailCache {
     while (this.#bytes > this.#bytesMax) this.#evict();
   }
 
-  /** Batches from the one that contains `offset`; undefined when the cache does not hold that one. */
-  read(partitionId: number, offset: Offset, bytesMax: number, atLeastOne: boolean): Buffer[] | undefined {
+  /**
+   * Batches from the one that contains `offset`, before `end`, which is where a batch begins; undefined when the cache
+   * does not hold that one.
+   */
+  read(partitionId: number, { offset, end, bytesMax, atLeastOne }: TailRead): Buffer[] | undefined {
     const run = this.#runs.get(partitionId);
     const oldest = run?.batches[run.first];
     const newest = run?.batches.at(-1);
@@ -49,6 +59,7 @@ export class TailCache {
     let bytes = 0;
     for (let index = indexOf(run, offset); index < run.batches.length; index++) {
       const batch = run.batches[index] as CachedBatch;
+      if (batch.baseOffset >= end) break;
       if (bytes + batch.bytes.length > bytesMax && !(bytes === 0 && atLeastOne)) break;
       found.push(batch.bytes);
       bytes += batch.bytes.length;

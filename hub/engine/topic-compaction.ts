@@ -9,7 +9,7 @@ import { cleanupSettings } from "./cleanup-settings.ts";
 import type { CompactionStats } from "./engine.ts";
 
 export type TopicCompactionParts = {
-  readonly log: Pick<WorkerLog, "topics" | "compact">;
+  readonly log: Pick<WorkerLog, "topics" | "compact" | "markAge">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly checkMs: number;
@@ -89,7 +89,7 @@ export class TopicCompaction {
     const startedAtMs = clock.monotonicMs();
     try {
       const policy = cleanupSettings(config).compaction;
-      const compacted = await log.compact(partition, { policy, now: clock.wallMs() });
+      const compacted = await log.compact(partition, { policy, now: await log.markAge(partition) });
       if (compacted === undefined) {
         this.#idle.set(partition.id, { logEndOffset, config, lookAgainAtMs: startedAtMs + IDLE_LOOK_MS });
         return;

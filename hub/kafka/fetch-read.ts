@@ -29,6 +29,8 @@ export type Fetched = {
   readonly offsets: { readonly logStartOffset: Offset; readonly highWatermark: Offset };
   readonly batches: readonly Buffer[];
   readonly bytes: number;
+  /** From here to the high watermark nothing can be read: what is there is damaged. */
+  readonly isHole: boolean;
 };
 
 /** What Kafka reports beside an error. */
@@ -38,7 +40,7 @@ const noBatches: readonly Buffer[] = [];
 const NO_EPOCH_CHECK = -1;
 
 function failed(wanted: Wanted, error: ErrorCode): Fetched {
-  return { wanted, error, offsets: noOffsets, batches: noBatches, bytes: 0 };
+  return { wanted, error, offsets: noOffsets, batches: noBatches, bytes: 0, isHole: false };
 }
 
 export async function readPartitions(
@@ -73,17 +75,18 @@ function readPartition(engine: Engine, wanted: Wanted, limits: ReadLimits): Fetc
     if (currentLeaderEpoch !== NO_EPOCH_CHECK && currentLeaderEpoch !== LEADER_EPOCH) {
       return failed(wanted, currentLeaderEpoch > LEADER_EPOCH ? "UNKNOWN_LEADER_EPOCH" : "FENCED_LEADER_EPOCH");
     }
-    if (fetchOffset < offsets.logStartOffset || fetchOffset > offsets.highWatermark) {
+    if (fetchOffset < offsets.logStartOffset || fetchOffset > offsets.logEndOffset) {
       return failed(wanted, "OFFSET_OUT_OF_RANGE");
     }
-    const isAtEnd = fetchOffset === offsets.highWatermark;
+    const isAtEnd = fetchOffset >= offsets.highWatermark;
     if (isAtEnd || (limits.bytesMax === 0 && !limits.atLeastOne)) return succeeded(wanted, offsets, noBatches);
     const result = engine.read({ topic, partition, offset: fetchOffset, ...limits });
-    if (!(result instanceof Promise)) return succeeded(wanted, result, result.batches);
-    return result.then(
-      (read: ReadResult) => succeeded(wanted, read, read.batches),
-      (error: unknown) => failedBy(wanted, error),
-    );
+    const got = (read: ReadResult): Fetched => ({
+      ...succeeded(wanted, read, read.batches),
+      isHole: limits.atLeastOne && read.batches.length === 0,
+    });
+    if (!(result instanceof Promise)) return got(result);
+    return result.then(got, (error: unknown) => failedBy(wanted, error));
   } catch (error) {
     return failedBy(wanted, error);
   }
@@ -101,14 +104,15 @@ function succeeded(
 ): Fetched {
   let bytes = 0;
   for (const batch of batches) bytes += batch.length;
-  return { wanted, error: null, offsets: { logStartOffset, highWatermark }, batches, bytes };
+  return { wanted, error: null, offsets: { logStartOffset, highWatermark }, batches, bytes, isHole: false };
 }
 
 /**
  * Bytes that count towards `min_bytes`: what was read, or the partition's whole limit when more lies behind it that did
- * not fit.
+ * not fit. A hole up to the end counts nothing: whoever stands before it waits for what comes next, as at the end.
  */
-export function bytesAvailable({ wanted, batches, bytes, offsets }: Fetched): number {
+export function bytesAvailable({ wanted, batches, bytes, offsets, isHole }: Fetched): number {
+  if (isHole) return 0;
   return endOffset(batches, wanted.fetchOffset) < offsets.highWatermark ? Math.max(bytes, wanted.bytesMax) : bytes;
 }
 

@@ -62,7 +62,14 @@ export const topicConfigs: ReadonlyMap<string, ConfigRow> = new Map<string, Conf
         "What happens to old records: delete removes them by age and size, compact all but the newest of each key.",
     },
   ],
-  ["retention.ms", long("604800000", -1, "How long records are kept; -1 for ever.")],
+  [
+    "retention.ms",
+    long(
+      "604800000",
+      -1,
+      "How long records are kept after the hub has stored them, whatever their own time; -1 for ever. Time while the hub is off does not count.",
+    ),
+  ],
   ["retention.bytes", long("-1", -1, "How many bytes a partition keeps; -1 for no limit.")],
   ["max.message.bytes", int("1048588", 0, "The largest record batch that is accepted.")],
   [

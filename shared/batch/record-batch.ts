@@ -184,6 +184,12 @@ export function stampOffset(batch: Buffer, baseOffset: Offset): void {
   batch.writeInt32BE(0, AT.leaderEpoch);
 }
 
+/** Makes it a control batch, which consumers pass over. In place; recomputes the CRC. */
+export function stampControl(batch: Buffer): void {
+  batch.writeInt16BE(batch.readInt16BE(AT.attributes) | ATTRIBUTE_CONTROL | ATTRIBUTE_TRANSACTIONAL, AT.attributes);
+  batch.writeUInt32BE(crc32c(batch.subarray(AT.attributes)), AT.crc);
+}
+
 /** Gives the batch its producer's numbers. In place; recomputes the CRC. */
 export function stampProducer(
   batch: Buffer,

@@ -21,6 +21,18 @@ export const agentErrors = {
     meaning: "The hub does not answer.",
     hint: "The agent keeps the data and tries again; check the address, the network and that the hub runs.",
   },
+  AGENT_RUNS_TWICE: {
+    retriable: true,
+    wire: -1,
+    meaning: "Another agent with the same data is connected to the hub.",
+    hint: "Was a data directory or a card copied? Stop one of the two, and give it an empty data directory.",
+  },
+  UNRECONCILED: {
+    retriable: false,
+    wire: -1,
+    meaning: "The hub has stored another number of an agent's records than the agent has delivered.",
+    hint: "Compare `ledger` in the agent's /status with the hub's; then report it, for no fault we know of leads there.",
+  },
   TIMEOUT: {
     retriable: true,
     wire: 7,

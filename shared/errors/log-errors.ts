@@ -21,6 +21,12 @@ export const logErrors = {
     meaning: "The disk failed a read, a write or a flush; nothing that was not flushed is acknowledged.",
     hint: "Look at the kernel log. The program stops, so that the supervisor restarts it and it verifies its log.",
   },
+  LOG_CORRUPT: {
+    retriable: false,
+    wire: 56,
+    meaning: "The structure of the log's database is damaged.",
+    hint: "The program stops, so that the supervisor restarts it and it carries over what can be read. Look at the disk.",
+  },
   LOG_NOT_DURABLE: {
     retriable: false,
     wire: 56,

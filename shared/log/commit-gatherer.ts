@@ -15,13 +15,16 @@ type Requester = {
   readonly reject: (error: Error) => void;
 };
 
+/** `keepsProducer`: what is known of its producer stays for good. */
+export type BatchAppend = { readonly partitionId: number; readonly batch: Buffer; readonly keepsProducer: boolean };
+
 type QueuedOperation = { readonly operation: CommitOperation; readonly requester: Requester };
 type QueuedReplacement = {
   readonly replace: ReplaceBatches;
   readonly bytes: Uint8Array;
   readonly requester: Requester;
 };
-type QueuedBatch = { readonly partitionId: number; readonly batch: Buffer; readonly requester: Requester };
+type QueuedBatch = BatchAppend & { readonly requester: Requester };
 
 type Queued = QueuedOperation | QueuedBatch | QueuedReplacement;
 
@@ -57,8 +60,8 @@ export class CommitGatherer {
     this.#queue.push({ operation, requester });
   }
 
-  addBatch(partitionId: number, batch: Buffer, requester: Requester): void {
-    this.#queue.push({ partitionId, batch, requester });
+  addBatch(append: BatchAppend, requester: Requester): void {
+    this.#queue.push({ ...append, requester });
   }
 
   addReplacement(replace: ReplaceBatches, bytes: Uint8Array, requester: Requester): void {
@@ -134,8 +137,8 @@ class Packer {
     this.#settlers.push(single(requester));
   }
 
-  addBatch({ partitionId, batch, requester }: QueuedBatch): void {
-    this.#operations.push({ type: "append-batch", partitionId, ...this.#addBytes(batch) });
+  addBatch({ partitionId, batch, keepsProducer, requester }: QueuedBatch): void {
+    this.#operations.push({ type: "append-batch", partitionId, keepsProducer, ...this.#addBytes(batch) });
     this.#want(requester.durability);
     this.#settlers.push(single(requester));
   }

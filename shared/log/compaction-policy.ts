@@ -21,14 +21,15 @@ export type CompactionState = {
   readonly cleanBytes: number;
   /** Between the two offsets. */
   readonly dirtyBytes: number;
-  /** Of the first dirty batch; undefined when nothing is dirty or nobody asked. */
-  readonly firstDirtyTimestamp: Timestamp | undefined;
+  /** By then the first dirty batch was stored; undefined when that is not known or nobody asked. */
+  readonly firstDirtyStoredAt: Timestamp | undefined;
   /** When the youngest tombstone of the clean part may go; undefined without one. */
   readonly lastHorizon: Timestamp | undefined;
 };
 
 export type CompactionReason = "dirty" | "lag" | "tombstones";
 
+/** `now`, as all times here, by the log's own clock. */
 export function compactionReason(
   state: CompactionState,
   policy: CompactionPolicy,
@@ -37,7 +38,7 @@ export function compactionReason(
   if (state.cleanableEnd > state.firstDirtyOffset) {
     const ratio = state.dirtyBytes / Math.max(1, state.cleanBytes + state.dirtyBytes);
     if (ratio > policy.dirtyRatioMin) return "dirty";
-    if (state.firstDirtyTimestamp !== undefined && now - state.firstDirtyTimestamp > policy.lagMsMax) return "lag";
+    if (state.firstDirtyStoredAt !== undefined && now - state.firstDirtyStoredAt > policy.lagMsMax) return "lag";
   }
   return state.lastHorizon !== undefined && state.lastHorizon <= now ? "tombstones" : undefined;
 }

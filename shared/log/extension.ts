@@ -10,6 +10,11 @@ export type LogExtension = {
   readonly name: string;
   /** `CREATE TABLE IF NOT EXISTS …` statements, run at every open. */
   readonly schema: string;
+  /**
+   * Tables of which a second copy is kept for the case of damage (salvage/log-catalog.ts): small, and harmless where the
+   * copy is a little older.
+   */
+  readonly copied?: readonly string[];
   /** Prepares its statements once and returns its methods. A method must not open a transaction of its own. */
   prepare(database: Database): ExtensionMethods;
 };

@@ -73,7 +73,8 @@ export class LogCleaner {
   readonly #start: Statement<[number], { log_start_offset: Offset }>;
   readonly #checkpoint: Statement<[number], CheckpointRow>;
   readonly #last: Statement<[bigint, bigint], EndRow>;
-  readonly #firstAfter: Statement<[bigint, bigint, Timestamp], EndRow>;
+  readonly #endAt: Statement<[number, Timestamp], { end: Offset }>;
+  readonly #firstMark: Statement<[number, Offset], { at: Timestamp }>;
   readonly #sum: Statement<[bigint, bigint, number], { bytes: number | null; base: Offset | null }>;
   #progress: Progress | undefined;
 
@@ -83,7 +84,9 @@ export class LogCleaner {
     this.#start = database.prepare("SELECT log_start_offset FROM partition WHERE id = ?");
     this.#checkpoint = database.prepare("SELECT * FROM compaction WHERE partition_id = ?");
     this.#last = database.prepare(`${row} ORDER BY key DESC LIMIT 1`);
-    this.#firstAfter = database.prepare(`${row} AND max_timestamp > ? ORDER BY key LIMIT 1`);
+    const mark = "FROM age_mark WHERE partition_id = ?";
+    this.#endAt = database.prepare(`SELECT end_offset AS "end" ${mark} AND at <= ? ORDER BY at DESC LIMIT 1`);
+    this.#firstMark = database.prepare(`SELECT at ${mark} AND end_offset > ? ORDER BY at LIMIT 1`);
     this.#sum = database.prepare(`SELECT SUM(bytes) AS bytes, MAX(base) AS base FROM (${row} ORDER BY key LIMIT ?)`);
   }
 
@@ -122,17 +125,15 @@ export class LogCleaner {
         ? Math.max(0, bytes - cleanBytes - newest.bytes)
         : this.#bytes(partitionId, firstDirtyOffset, cleanableEnd);
     const isAgeAsked = policy.lagMsMax < Number.MAX_SAFE_INTEGER && cleanableEnd > firstDirtyOffset;
-    const firstDirtyTimestamp = isAgeAsked ? this.#timestampAt(partitionId, firstDirtyOffset) : undefined;
+    const firstDirtyStoredAt = isAgeAsked ? this.#firstMark.get(partitionId, firstDirtyOffset)?.at : undefined;
     const lastHorizon = known?.last_horizon ?? undefined;
-    const state = { firstDirtyOffset, cleanableEnd, cleanBytes, dirtyBytes, firstDirtyTimestamp, lastHorizon };
+    const state = { firstDirtyOffset, cleanableEnd, cleanBytes, dirtyBytes, firstDirtyStoredAt, lastHorizon };
     return { reason: compactionReason(state, policy, now), logStartOffset, firstDirtyOffset, cleanableEnd };
   }
 
-  /** Up to the first batch that is too young, as far as the running maximum tells. */
+  /** Up to the newest mark that is old enough: see age-marks.ts. */
   #oldEnough(partitionId: number, { from, end, before }: { from: Offset; end: Offset; before: Timestamp }): Offset {
-    if (end <= from) return end;
-    const young = this.#firstAfter.get(batchKey(partitionId, from), batchKey(partitionId, end), before);
-    return young === undefined ? end : young.base;
+    return Math.min(end, Math.max(from, this.#endAt.get(partitionId, before)?.end ?? 0));
   }
 
   #bytes(partitionId: number, from: Offset, end: Offset): number {
@@ -145,11 +146,6 @@ export class LogCleaner {
       next = step.base + 1;
     }
     return total;
-  }
-
-  #timestampAt(partitionId: number, offset: Offset): Timestamp | undefined {
-    for (const { header } of this.#reader.batches(partitionId, offset)) return header.maxTimestamp;
-    return undefined;
   }
 
   #begin(run: CompactionRun): void {

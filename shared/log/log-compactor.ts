@@ -28,6 +28,7 @@ export const COMPACTION_MAP_BYTES_MAX = 16 * 1024 * 1024;
 
 export type CompactionRequest = {
   readonly policy: CompactionPolicy;
+  /** By the log's own clock. */
   readonly now: Timestamp;
   readonly mapBytesMax?: number;
 };

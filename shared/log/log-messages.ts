@@ -6,6 +6,8 @@ import type { Offset, ProducerEpoch, Sequence, Timestamp } from "../ids.ts";
 import type { Durability } from "../record.ts";
 import type { CompactionCheckpoint, CompactionQuery, Replacement } from "./compaction-messages.ts";
 import type { ExtensionCall } from "./partitioned-log.ts";
+import type { EndHole } from "./readable-ends.ts";
+import type { StoredIncident } from "./salvage/incidents.ts";
 
 /** A stretch of the commit's bytes: `from` inclusive, `to` exclusive. */
 export type Stretch = { readonly from: number; readonly to: number };
@@ -16,22 +18,26 @@ export type CommitOperation =
         readonly baseTimestamp: Timestamp;
         readonly maxTimestamp: Timestamp;
       })
-  | ({ readonly type: "append-batch"; readonly partitionId: number } & Stretch)
+  | ({ readonly type: "append-batch"; readonly partitionId: number; readonly keepsProducer: boolean } & Stretch)
   | { readonly type: "call"; readonly call: ExtensionCall }
   | { readonly type: "trim"; readonly partitionId: number; readonly before: Offset }
   | {
       readonly type: "retain";
       readonly partitionId: number;
       readonly bytesMax: number | undefined;
-      readonly before: Timestamp | undefined;
+      readonly ageMsMax: number | undefined;
     }
+  /** Notes how far the partition has come by now; gives the log's time. */
+  | { readonly type: "mark-age"; readonly partitionId: number }
   | ({ readonly type: "replace-batches" } & ReplaceBatches & Stretch)
   | { readonly type: "compaction-checkpoint"; readonly partitionId: number; readonly checkpoint: CompactionCheckpoint }
   | { readonly type: "create-topic"; readonly topic: StoredTopic; readonly partitionCount: number }
   | { readonly type: "create-partitions"; readonly topic: string; readonly partitionCount: number }
   | { readonly type: "alter-topic"; readonly topic: string; readonly config: Readonly<Record<string, string>> }
-  | { readonly type: "delete-topic"; readonly topic: string }
-  | { readonly type: "next-producer-id" }
+  /** With what extensions know of it. */
+  | { readonly type: "delete-topic"; readonly topic: string; readonly calls: readonly ExtensionCall[] }
+  /** One step of the search for states of producers that have expired. */
+  | { readonly type: "expire-producers" }
   /** Changes nothing: its answer tells that everything asked for before is committed. */
   | { readonly type: "barrier" };
 
@@ -62,6 +68,8 @@ export type AppendedValue = { readonly baseOffset: Offset; readonly lastOffset: 
 export type ReadQuery = {
   readonly partitionId: number;
   readonly offset: Offset;
+  /** Exclusive. */
+  readonly end: Offset;
   readonly bytesMax: number;
   readonly atLeastOne: boolean;
 };
@@ -72,11 +80,14 @@ export type MergeQuery = {
   readonly codec: Codec;
 };
 
+/** `end`: exclusive, what lies behind it is not looked at. */
+export type TimeQuery = { readonly partitionId: number; readonly end: Offset };
+
 export type LogQuery =
   | ({ readonly type: "read" } & ReadQuery)
   | ({ readonly type: "read-merged" } & MergeQuery)
-  | { readonly type: "offset-for-timestamp"; readonly partitionId: number; readonly timestamp: Timestamp }
-  | { readonly type: "max-timestamp"; readonly partitionId: number }
+  | ({ readonly type: "offset-for-timestamp"; readonly timestamp: Timestamp } & TimeQuery)
+  | ({ readonly type: "max-timestamp" } & TimeQuery)
   | { readonly type: "producer"; readonly producerId: bigint }
   | { readonly type: "producers-of"; readonly partitionId: number }
   | { readonly type: "call"; readonly call: ExtensionCall };
@@ -86,6 +97,7 @@ export type ProducerRow = {
   readonly producerId: bigint;
   readonly epoch: ProducerEpoch;
   readonly lastSequence: Sequence;
+  readonly records: number;
   /** When its last batch was stored. */
   readonly updatedAt: Timestamp;
 };
@@ -109,6 +121,8 @@ export type FromWorker =
       readonly logId: string;
       readonly topics: readonly StoredTopic[];
       readonly partitions: readonly PartitionPlace[];
+      readonly endHoles: readonly EndHole[];
+      readonly incidents: readonly StoredIncident[];
     }
   | {
       readonly type: "committed";
@@ -121,11 +135,15 @@ export type FromWorker =
   | { readonly type: "refused"; readonly id: number; readonly failure: LogFailure; readonly spare: ArrayBuffer }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
   | { readonly type: "query-failed"; readonly id: number; readonly failure: LogFailure }
+  /** All commits that were answered before are on the disk. */
+  | { readonly type: "flushed" }
   /** Batches swept after a trim: only sizes change. */
   | { readonly type: "swept"; readonly changed: readonly PartitionPlace[] }
   | { readonly type: "damage"; readonly partitionId: number; readonly from: Offset; readonly to: Offset }
   /** Before `opened`, while a start counts what a kill has left uncounted: so many bytes so far. */
   | { readonly type: "counting"; readonly bytes: number }
+  /** Before `opened`: the log is damaged, and what can be read is carried over into a new one. */
+  | { readonly type: "salvaging"; readonly cause: string }
   /** The disk has become full, or has room again. */
   | { readonly type: "room"; readonly hasRoom: boolean }
   | { readonly type: "fatal"; readonly failure: LogFailure }
@@ -136,6 +154,10 @@ export type WorkerData = {
   readonly role: "writer" | "reader" | "cleaner";
   /** Of disk-reserve.ts. */
   readonly reserveBytes: number;
+  /** Offsets that a partition leaves out where damage has made its end uncertain. */
+  readonly skippedOnDamage: Offset;
+  /** How long appends of an `os` commit may wait for their flush. */
+  readonly flushDelayMs: number;
   /** The named place just before a flush, for the crash tests. */
   readonly crashPointBeforeFsync: CrashPoint;
 };

@@ -4,23 +4,20 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import { BatchMerger } from "../batch/merge.ts";
-import { frameBatch, hasValidCrc, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
+import { frameBatch, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
 import { compress } from "../batch/compression.ts";
 import { recordPositions } from "../batch/records.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
-import type { MergeQuery, ProducerRow, ReadQuery } from "./log-messages.ts";
+import type { MergeQuery, ProducerRow, ReadQuery, TimeQuery } from "./log-messages.ts";
 import type { MergedBatch } from "./partitioned-log.ts";
+import { DamagePasser, isDamage } from "./damage-passer.ts";
+import type { BatchRow } from "./damage-passer.ts";
 import { BASE_OFFSET_SQL, OFFSET_MAX, batchKey } from "./schema.ts";
 import type { ProducerState } from "./producer-state.ts";
+import { soundHeader } from "./sound-batch.ts";
 
-type BatchRow = {
-  readonly base: Offset;
-  readonly delta: number;
-  readonly max_timestamp: Timestamp;
-  readonly bytes: Buffer;
-};
 type StoredProducer = {
   readonly partition_id: bigint;
   readonly producer_id: bigint;
@@ -39,25 +36,33 @@ export type StoredBatch = {
   readonly runningMaxTimestamp: Timestamp;
 };
 
+type Position = { readonly offset: Offset; readonly timestamp: Timestamp };
+
 export type DamageListener = (partitionId: number, from: Offset, to: Offset) => void;
 
 export class LogReader {
   readonly #floor: Statement<[bigint, bigint], PlaceRow>;
-  readonly #from: Statement<[bigint, bigint], BatchRow>;
+  readonly #passer: DamagePasser;
   readonly #backwards: Statement<[bigint, bigint], BatchRow>;
   readonly #last: Statement<[bigint, bigint], PlaceRow>;
   readonly #start: Statement<[number], { log_start_offset: Offset }>;
   readonly #producer: Statement<[bigint], StoredProducer>;
   readonly #producersOf: Statement<[number], StoredProducer>;
+  readonly #begin: Statement<[]>;
+  readonly #end: Statement<[]>;
   readonly #onDamage: DamageListener;
+  readonly #database: Database;
 
   constructor(database: Database, onDamage: DamageListener) {
     this.#onDamage = onDamage;
+    this.#database = database;
+    this.#begin = database.prepare("BEGIN");
+    this.#end = database.prepare("ROLLBACK");
     const place = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, max_timestamp FROM batch`;
     this.#floor = database.prepare(`${place} WHERE key >= ? AND key <= ? ORDER BY key DESC LIMIT 1`);
     this.#last = this.#floor;
     const batch = `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, max_timestamp, bytes FROM batch`;
-    this.#from = database.prepare(`${batch} WHERE key >= ? AND key <= ? ORDER BY key`);
+    this.#passer = new DamagePasser(database, onDamage);
     this.#backwards = database.prepare(`${batch} WHERE key >= ? AND key <= ? ORDER BY key DESC`);
     this.#start = database.prepare("SELECT log_start_offset FROM partition WHERE id = ?");
     const producer = "SELECT partition_id, producer_id, state, updated_at FROM producer";
@@ -69,10 +74,14 @@ export class LogReader {
 
   /** Whole batches from the one that contains `offset`, in one buffer of its own. */
   read(query: ReadQuery): Buffer {
+    return this.#inOneView(() => this.#read(query));
+  }
+
+  #read(query: ReadQuery): Buffer {
     this.#checkStart(query.partitionId, query.offset);
     const batches: Buffer[] = [];
     let bytes = 0;
-    for (const { batch } of this.batches(query.partitionId, query.offset)) {
+    for (const { batch } of this.batches(query.partitionId, query.offset, query.end)) {
       if (bytes + batch.length > query.bytesMax && !(bytes === 0 && query.atLeastOne)) break;
       batches.push(batch);
       bytes += batch.length;
@@ -98,21 +107,27 @@ export class LogReader {
   }
 
   /** First record at or after `timestamp`: binary search over the running maximum, then a look into one batch. */
-  offsetForTimestamp(partitionId: number, timestamp: Timestamp): { offset: Offset; timestamp: Timestamp } | undefined {
+  offsetForTimestamp(query: TimeQuery, timestamp: Timestamp): Position | undefined {
+    return this.#inOneView(() => this.#offsetForTimestamp(query, timestamp));
+  }
+
+  #offsetForTimestamp({ partitionId, end }: TimeQuery, timestamp: Timestamp): Position | undefined {
     const start = this.#startOf(partitionId);
-    const last = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX));
+    const last = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, end - 1));
     if (start === undefined || last === undefined || last.max_timestamp < timestamp) return undefined;
     let low = start;
     let high = last.base;
     // The answer is the first batch whose running maximum reaches `timestamp`: it begins in (low, high].
     while (low < high) {
       const middle = low + Math.floor((high - low) / 2);
-      const at = this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, middle));
-      if (at === undefined) low = middle + 1;
+      const at = this.#floorOf(partitionId, middle);
+      // What is found too early is passed over below.
+      if (at === "damaged") high = middle;
+      else if (at === undefined) low = middle + 1;
       else if (at.max_timestamp >= timestamp) high = at.base;
       else low = Math.max(middle, at.base + at.delta) + 1;
     }
-    for (const { batch } of this.batches(partitionId, high)) {
+    for (const { batch } of this.batches(partitionId, high, end)) {
       for (const position of recordPositions(batch)) {
         if (position.offset >= start && position.timestamp >= timestamp) return position;
       }
@@ -121,20 +136,22 @@ export class LogReader {
   }
 
   /** The record with the largest timestamp. */
-  maxTimestamp(partitionId: number): { offset: Offset; timestamp: Timestamp } | undefined {
-    const newest = this.#last.get(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX))?.max_timestamp;
-    if (newest === undefined) return undefined;
-    return (
-      this.offsetForTimestamp(partitionId, newest) ??
-      this.offsetForTimestamp(partitionId, this.#largestTimestamp(partitionId))
-    );
+  maxTimestamp(query: TimeQuery): Position | undefined {
+    return this.#inOneView(() => {
+      const newest = this.#last.get(batchKey(query.partitionId, 0), batchKey(query.partitionId, query.end - 1));
+      if (newest === undefined) return undefined;
+      return (
+        this.#offsetForTimestamp(query, newest.max_timestamp) ??
+        this.#offsetForTimestamp(query, this.#largestTimestamp(query))
+      );
+    });
   }
 
   /** Of the records that are left, where compaction or a trim took the one that had made the running maximum. */
-  #largestTimestamp(partitionId: number): Timestamp {
+  #largestTimestamp({ partitionId, end }: TimeQuery): Timestamp {
     const start = this.#startOf(partitionId) ?? 0;
     let largest = -Infinity;
-    for (const row of this.#backwards.iterate(batchKey(partitionId, 0), batchKey(partitionId, OFFSET_MAX))) {
+    for (const row of this.#backwards.iterate(batchKey(partitionId, 0), batchKey(partitionId, end - 1))) {
       // Nothing before this batch is newer than its running maximum.
       if (largest >= row.max_timestamp || row.base + row.delta < start) break;
       const header = soundHeader(row);
@@ -152,14 +169,38 @@ export class LogReader {
     return this.#producersOf.all(partitionId).map(toProducerRow);
   }
 
-  /** From the batch that contains `offset`, or else the next one. */
-  *batches(partitionId: number, offset: Offset): Generator<StoredBatch> {
-    const floor = this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, offset));
-    const from = floor !== undefined && floor.base + floor.delta >= offset ? floor.base : offset;
-    for (const row of this.#from.iterate(batchKey(partitionId, from), batchKey(partitionId, OFFSET_MAX))) {
+  /** From the batch that contains `offset`, or else the next one; before `end`. */
+  *batches(partitionId: number, offset: Offset, end: Offset = OFFSET_MAX + 1): Generator<StoredBatch> {
+    const floor = this.#floorOf(partitionId, offset);
+    const isInside = floor !== undefined && floor !== "damaged" && floor.base + floor.delta >= offset;
+    for (const row of this.#passer.rows(partitionId, isInside ? floor.base : offset, end)) {
       const header = soundHeader(row);
       if (header === undefined) this.#onDamage(partitionId, row.base, row.base + row.delta);
       else yield { batch: row.bytes, header, runningMaxTimestamp: row.max_timestamp };
+    }
+  }
+
+  /**
+   * All statements of `work` see one state of the database: a trim between the look at the log start and the reading would
+   * otherwise be a hole that nobody is told of.
+   */
+  #inOneView<Result>(work: () => Result): Result {
+    if (this.#database.inTransaction) return work();
+    this.#begin.run();
+    try {
+      return work();
+    } finally {
+      // Nothing was written. A COMMIT would fail after a damaged page that was passed over.
+      if (this.#database.inTransaction) this.#end.run();
+    }
+  }
+
+  #floorOf(partitionId: number, offset: Offset): PlaceRow | "damaged" | undefined {
+    try {
+      return this.#floor.get(batchKey(partitionId, 0), batchKey(partitionId, offset));
+    } catch (error) {
+      if (isDamage(error)) return "damaged";
+      throw error;
     }
   }
 
@@ -191,22 +232,6 @@ function concatOwned(batches: readonly Buffer[], bytes: number): Buffer {
   return result;
 }
 
-/** The header, if the batch is the one that was written: its place, its size and its CRC agree. */
-function soundHeader(row: BatchRow): BatchHeader | undefined {
-  try {
-    const header = readBatchHeader(row.bytes);
-    const isSound =
-      header.baseOffset === row.base &&
-      header.lastOffsetDelta === row.delta &&
-      header.bytes === row.bytes.length &&
-      hasValidCrc(row.bytes, header);
-    return isSound ? header : undefined;
-  } catch (error) {
-    if (error instanceof StreamError) return undefined;
-    throw error;
-  }
-}
-
 function asItIs(batch: Buffer, header: BatchHeader): MergedBatch {
   return {
     batch,
@@ -234,12 +259,14 @@ function merged(merger: BatchMerger, query: MergeQuery): MergedBatch {
 }
 
 function toProducerRow(row: StoredProducer): ProducerRow {
-  const state = JSON.parse(row.state) as ProducerState;
+  // The count is younger than the rest of the state.
+  const state = JSON.parse(row.state) as Omit<ProducerState, "records"> & { readonly records?: number };
   return {
     partitionId: Number(row.partition_id),
     producerId: row.producer_id,
     epoch: state.epoch,
     lastSequence: state.lastSequence,
+    records: state.records ?? 0,
     updatedAt: Number(row.updated_at),
   };
 }

@@ -68,15 +68,5 @@ export function prepareStatements(database: Database) {
     doom: sql<[number]>("INSERT INTO doomed (partition_id) VALUES (?)"),
     doomed: sql<[], { partition_id: number }>("SELECT partition_id FROM doomed LIMIT 1"),
     undoom: sql<[number]>("DELETE FROM doomed WHERE partition_id = ?"),
-    producer: sql<[number, bigint], { state: string }>(
-      "SELECT state FROM producer WHERE partition_id = ? AND producer_id = ?",
-    ),
-    saveProducer: sql<[number, bigint, string, Timestamp]>(
-      "INSERT INTO producer (partition_id, producer_id, state, updated_at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at",
-    ),
-    deleteProducers: sql<[number]>("DELETE FROM producer WHERE partition_id = ?"),
-    nextProducerId: sql<[], { value: number }>(
-      "INSERT INTO meta (name, value) VALUES ('producer-id', 1) ON CONFLICT DO UPDATE SET value = value + 1 RETURNING value",
-    ),
   };
 }

@@ -4,6 +4,7 @@
 import { Worker } from "node:worker_threads";
 import type { CrashPoint } from "../crash-point.ts";
 import { StreamError, toStreamError } from "../errors.ts";
+import type { Offset } from "../ids.ts";
 import { unreachable } from "../invariant.ts";
 import type { Commit } from "./commit-gatherer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
@@ -16,8 +17,12 @@ export type LogThreadOptions = {
   readonly worker: URL;
   /** Where a crash test ends the process just before a flush. */
   readonly crashPointBeforeFsync: CrashPoint;
+  /** How long appends of an `os` commit may wait for their flush, which others may share. */
+  readonly flushDelayMs?: number;
   /** Room kept on the disk for freeing alone, see disk-reserve.ts. */
   readonly reserveBytes?: number;
+  /** Offsets that a partition leaves out where damage has made its end uncertain, so that none is given out twice. */
+  readonly skippedOnDamage?: Offset;
 };
 
 export type Opened = Extract<FromWorker, { type: "opened" }>;
@@ -26,12 +31,17 @@ export type Committed = Extract<FromWorker, { type: "committed" }>;
 export type LogThreadListener = {
   committed(message: Committed): void;
   refused(refusal: { id: number; error: StreamError; spare: ArrayBuffer }): void;
+  flushed(): void;
   swept(changed: Committed["changed"]): void;
   counting(bytes: number): void;
+  salvaging(cause: string): void;
   room(hasRoom: boolean): void;
   damage(damage: { partitionId: number; from: number; to: number }): void;
   fatal(error: StreamError): void;
 };
+
+/** Spares SD cards. */
+const FLUSH_DELAY_MS = 500;
 
 type Waiting = { readonly resolve: (value: unknown) => void; readonly reject: (error: Error) => void };
 
@@ -56,8 +66,11 @@ export class LogThread {
     role: WorkerData["role"],
     listener: LogThreadListener,
   ): Promise<{ thread: LogThread; opened: Opened }> {
-    const { directory, crashPointBeforeFsync, reserveBytes = RESERVE_BYTES } = options;
-    const workerData: WorkerData = { directory, role, crashPointBeforeFsync, reserveBytes };
+    const { directory, crashPointBeforeFsync, reserveBytes = RESERVE_BYTES, flushDelayMs = FLUSH_DELAY_MS } = options;
+    const { skippedOnDamage = 0 } = options;
+    const workerData: WorkerData = {
+      ...{ directory, role, crashPointBeforeFsync, reserveBytes, flushDelayMs, skippedOnDamage },
+    };
     const worker = new Worker(options.worker, { workerData, name: `log-${role}` });
     const thread = new LogThread(worker, listener);
     return { thread, opened: await thread.#opened() };
@@ -140,10 +153,14 @@ export class LogThread {
         return this.#takeQuery(message.id)?.resolve(message.value);
       case "query-failed":
         return this.#takeQuery(message.id)?.reject(toError(message.failure));
+      case "flushed":
+        return this.#listener.flushed();
       case "swept":
         return this.#listener.swept(message.changed);
       case "counting":
         return this.#listener.counting(message.bytes);
+      case "salvaging":
+        return this.#listener.salvaging(message.cause);
       case "room":
         return this.#listener.room(message.hasRoom);
       case "damage":

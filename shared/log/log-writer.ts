@@ -7,18 +7,22 @@ import type { Database } from "better-sqlite3";
 import { compress } from "../batch/compression.ts";
 import { frameBatch, readBatchHeader, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
-import { systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
 import { invariant, unreachable } from "../invariant.ts";
+import { AgeMarks } from "./age-marks.ts";
 import type { ExtensionMethods } from "./extension.ts";
+import { LogClock } from "./log-clock.ts";
 import type { AppendedValue, CommitOperation, PartitionPlace, ReplaceBatches, StoredTopic } from "./log-messages.ts";
 import type { ExtensionCall } from "./partitioned-log.ts";
 import { judge, remember } from "./producer-state.ts";
 import type { ProducerState } from "./producer-state.ts";
+import { ProducerStates } from "./producer-states.ts";
+import type { EndHole } from "./readable-ends.ts";
 import { replaceBatches } from "./replace-batches.ts";
-import { retentionStart } from "./retention.ts";
+import { startForBytes } from "./retention.ts";
 import { prepareStatements } from "./log-statements.ts";
 import type { LogStatements, PartitionRow } from "./log-statements.ts";
 import { OFFSET_MAX, batchKey } from "./schema.ts";
@@ -42,6 +46,14 @@ type Place = {
 };
 
 type AppendRecords = Extract<CommitOperation, { type: "append-records" }>;
+type AppendBatch = Extract<CommitOperation, { type: "append-batch" }>;
+
+export type LogWriterParts = {
+  readonly extensions: ReadonlyMap<string, ExtensionMethods>;
+  readonly clock: Clock;
+  /** Hears how many bytes a start has counted, now and then. */
+  readonly onCounting: (bytes: number) => void;
+};
 
 export class LogWriter {
   readonly #database: Database;
@@ -53,22 +65,22 @@ export class LogWriter {
   /** Partitions that may hold batches before their log start. */
   readonly #sweepable = new Set<number>();
   #hasDoomed: boolean;
-  readonly #producers = new Map<string, ProducerState>();
-  #stagedProducers = new Map<string, ProducerState>();
+  readonly #endHoles: EndHole[] = [];
+  readonly #clock: LogClock;
+  readonly #marks: AgeMarks;
+  readonly #producers: ProducerStates;
   /** Partitions whose size on the disk is behind. */
   readonly #uncounted = new Set<number>();
   #isCounted = false;
 
-  /** `onCounting` hears how many bytes a start has counted, now and then. */
-  constructor(
-    database: Database,
-    extensions: ReadonlyMap<string, ExtensionMethods>,
-    onCounting: (bytes: number) => void,
-  ) {
+  constructor(database: Database, parts: LogWriterParts) {
     this.#database = database;
-    this.#extensions = extensions;
+    this.#extensions = parts.extensions;
     this.#statements = prepareStatements(database);
-    const counter = new StartCounter(this.#statements, systemClock, onCounting);
+    this.#clock = new LogClock(database, parts.clock);
+    this.#marks = new AgeMarks(database, this.#clock);
+    this.#producers = new ProducerStates(database, this.#clock);
+    const counter = new StartCounter(this.#statements, parts.clock, parts.onCounting);
     for (const row of this.#statements.partitions.all()) {
       this.#places.set(row.id, this.#load(row, counter));
       this.#sweepable.add(row.id);
@@ -78,6 +90,11 @@ export class LogWriter {
 
   get places(): PartitionPlace[] {
     return [...this.#places.values()].map(toPlace);
+  }
+
+  /** As the start found them. */
+  get endHoles(): readonly EndHole[] {
+    return this.#endHoles;
   }
 
   topics(): StoredTopic[] {
@@ -110,14 +127,14 @@ export class LogWriter {
         changed.push(toPlace(place));
       }
     }
-    for (const [key, state] of this.#stagedProducers) this.#producers.set(key, state);
+    this.#producers.settle();
     this.discard();
     return changed;
   }
 
   discard(): void {
     this.#staged = new Map();
-    this.#stagedProducers = new Map();
+    this.#producers.discard();
     this.#isCounted = false;
   }
 
@@ -126,13 +143,15 @@ export class LogWriter {
       case "append-records":
         return this.#appendRecords(operation, bytes);
       case "append-batch":
-        return this.#appendBatch(operation.partitionId, bytes.subarray(operation.from, operation.to), now);
+        return this.#appendBatch(operation, bytes.subarray(operation.from, operation.to), now);
       case "call":
         return this.#call(operation.call);
       case "trim":
         return this.#trim(operation.partitionId, operation.before);
       case "retain":
         return this.#retain(operation);
+      case "mark-age":
+        return this.#marks.mark(this.#seen(operation.partitionId));
       case "replace-batches":
         return this.#replaceBatches(operation, bytes.subarray(operation.from, operation.to));
       case "compaction-checkpoint":
@@ -145,9 +164,9 @@ export class LogWriter {
         this.#statements.alterTopic.run(JSON.stringify(operation.config), operation.topic);
         return undefined;
       case "delete-topic":
-        return this.#deleteTopic(operation.topic);
-      case "next-producer-id":
-        return this.#statements.nextProducerId.get()?.value;
+        return this.#deleteTopic(operation.topic, operation.calls);
+      case "expire-producers":
+        return this.#producers.expire();
       case "barrier":
         return undefined;
       default:
@@ -165,6 +184,7 @@ export class LogWriter {
       const place = this.#places.get(id);
       if (place !== undefined) this.#statements.count.run(place.logEndOffset, place.bytes, place.id);
     }
+    this.#clock.save();
     this.#isCounted = true;
   }
 
@@ -206,24 +226,33 @@ export class LogWriter {
     const end = last === undefined ? 0 : last.base + last.delta + 1;
     const uncounted = counter.count(row.id, row.counted_end);
     if (uncounted > 0) this.#uncounted.add(row.id);
+    // After damage, what was counted may lie behind the last batch that is there: its offsets are not given out again.
+    const logEndOffset = Math.max(end, row.log_start_offset, row.counted_end);
+    const from = Math.max(end, row.log_start_offset);
+    if (from < logEndOffset) this.#endHoles.push({ partitionId: row.id, from, logEndOffset });
     return {
       id: row.id,
       topic: row.topic,
       partition: row.partition,
       logStartOffset: row.log_start_offset,
-      logEndOffset: Math.max(end, row.log_start_offset),
+      logEndOffset,
       bytes: row.counted_bytes + uncounted,
       maxTimestamp: last?.max_timestamp ?? 0,
     };
   }
 
-  /** The partition as the open transaction sees it, ready to be changed. */
+  /** The partition as the open transaction sees it. */
+  #seen(id: number): Readonly<Place> {
+    const place = this.#staged.has(id) ? this.#staged.get(id) : this.#places.get(id);
+    if (place === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", "the partition was deleted");
+    return place;
+  }
+
+  /** The same, ready to be changed. */
   #place(id: number): Place {
     const staged = this.#staged.get(id);
     if (staged !== undefined) return staged;
-    const place = this.#staged.has(id) ? undefined : this.#places.get(id);
-    if (place === undefined) throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", "the partition was deleted");
-    const copy = { ...place };
+    const copy = { ...this.#seen(id) };
     this.#staged.set(id, copy);
     return copy;
   }
@@ -246,16 +275,24 @@ export class LogWriter {
     return this.#insert(place, batch, operation.recordCount - 1, operation.maxTimestamp);
   }
 
-  #appendBatch(partitionId: number, batch: Buffer, now: Timestamp): AppendedValue {
+  #appendBatch({ partitionId, keepsProducer }: AppendBatch, batch: Buffer, now: Timestamp): AppendedValue {
     const place = this.#place(partitionId);
     const header = readBatchHeader(batch);
-    if (header.producerId < 0n) return this.#insert(place, batch, header.lastOffsetDelta, header.maxTimestamp);
-    return this.#appendIdempotent(place, batch, header, now);
+    const { producerId, lastOffsetDelta, maxTimestamp } = header;
+    if (producerId < 0n) return this.#insert(place, batch, lastOffsetDelta, maxTimestamp);
+    const known = this.#producers.get(partitionId, producerId);
+    const { appended, state } = this.#appendIdempotent(place, batch, header, known);
+    if (state !== undefined) this.#producers.save(partitionId, producerId, { state, isKept: keepsProducer, now });
+    return appended;
   }
 
-  #appendIdempotent(place: Place, batch: Buffer, header: BatchHeader, now: Timestamp): AppendedValue {
-    const key = `${place.id}:${header.producerId}`;
-    const state = this.#producerState(key, place.id, header.producerId);
+  /** `state`: what the batch has made of its producer's; undefined for one that is not new. */
+  #appendIdempotent(
+    place: Place,
+    batch: Buffer,
+    header: BatchHeader,
+    state: ProducerState | undefined,
+  ): { appended: AppendedValue; state: ProducerState | undefined } {
     const produced = {
       epoch: header.producerEpoch,
       baseSequence: header.baseSequence,
@@ -265,9 +302,12 @@ export class LogWriter {
     switch (verdict.type) {
       case "duplicate":
         return {
-          baseOffset: verdict.baseOffset,
-          lastOffset: verdict.baseOffset + header.lastOffsetDelta,
-          duplicate: true,
+          appended: {
+            baseOffset: verdict.baseOffset,
+            lastOffset: verdict.baseOffset + header.lastOffsetDelta,
+            duplicate: true,
+          },
+          state: undefined,
         };
       case "fenced":
         throw new StreamError("INVALID_PRODUCER_EPOCH", `epoch ${header.producerEpoch} is older than ${state?.epoch}`);
@@ -282,21 +322,7 @@ export class LogWriter {
         unreachable(verdict);
     }
     const appended = this.#insert(place, batch, header.lastOffsetDelta, header.maxTimestamp);
-    const next = remember(state, produced, appended.baseOffset);
-    this.#statements.saveProducer.run(place.id, header.producerId, JSON.stringify(next), now);
-    this.#stagedProducers.set(key, next);
-    return appended;
-  }
-
-  #producerState(key: string, partitionId: number, producerId: bigint): ProducerState | undefined {
-    const known = this.#stagedProducers.get(key) ?? this.#producers.get(key);
-    if (known !== undefined) return known;
-    const row = this.#statements.producer.get(partitionId, producerId);
-    if (row === undefined) return undefined;
-    const state = JSON.parse(row.state) as ProducerState;
-    if (this.#producers.size >= PRODUCERS_CACHED_MAX) this.#producers.clear();
-    this.#producers.set(key, state);
-    return state;
+    return { appended, state: remember(state, produced, appended.baseOffset) };
   }
 
   #insert(place: Place, batch: Buffer, lastOffsetDelta: number, maxTimestamp: Timestamp): AppendedValue {
@@ -323,15 +349,19 @@ export class LogWriter {
     return place.logStartOffset;
   }
 
-  #retain(operation: Extract<CommitOperation, { type: "retain" }>): Offset {
-    const place = this.#place(operation.partitionId);
-    const head = this.#statements.head.all(batchKey(place.id, 0), batchKey(place.id, OFFSET_MAX), RETAIN_BATCHES_MAX);
-    const start = retentionStart(
-      operation,
-      place.bytes,
-      head.map((row) => ({ lastOffset: row.base + row.delta, bytes: row.bytes, maxTimestamp: row.max_timestamp })),
+  #retain({ partitionId, bytesMax, ageMsMax }: Extract<CommitOperation, { type: "retain" }>): Offset {
+    const place = this.#seen(partitionId);
+    const start = Math.max(
+      ageMsMax === undefined ? 0 : (this.#marks.endAt(partitionId, this.#marks.mark(place) - ageMsMax) ?? 0),
+      bytesMax === undefined || place.bytes <= bytesMax ? 0 : this.#startForBytes(place, bytesMax),
     );
-    return start === undefined ? place.logStartOffset : this.#trim(place.id, start);
+    return start <= place.logStartOffset ? place.logStartOffset : this.#trim(partitionId, start);
+  }
+
+  #startForBytes({ id, bytes }: Place, bytesMax: number): Offset {
+    const head = this.#statements.head.all(batchKey(id, 0), batchKey(id, OFFSET_MAX), RETAIN_BATCHES_MAX);
+    const batches = head.map((row) => ({ lastOffset: row.base + row.delta, bytes: row.bytes }));
+    return startForBytes(bytesMax, bytes, batches) ?? 0;
   }
 
   #replaceBatches({ partitionId, replacements }: ReplaceBatches, bytes: Buffer): void {
@@ -380,15 +410,18 @@ export class LogWriter {
   }
 
   /** By the transaction's own view: an earlier operation of this commit may have deleted it, or added partitions. */
-  #deleteTopic(topic: string): void {
+  #deleteTopic(topic: string, calls: readonly ExtensionCall[]): void {
     if (this.#statements.topic.get(topic) === undefined) {
       throw new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${topic} does not exist`);
     }
+    // First, so that nothing has happened when one of them is refused.
+    for (const call of calls) this.#call(call);
     for (const { id } of this.#statements.partitionsOf.all(topic)) {
       this.#statements.doom.run(id);
       this.#hasDoomed = true;
       this.#statements.deletePartition.run(id);
-      this.#statements.deleteProducers.run(id);
+      this.#producers.forget(id);
+      this.#marks.forget(id);
       this.#statements.deleteCompaction.run(id);
       this.#staged.set(id, undefined);
     }
@@ -423,8 +456,6 @@ function isOfTheDisk(error: unknown): boolean {
   );
 }
 
-/** States are small; a hub serves far fewer producers at a time than this. */
-const PRODUCERS_CACHED_MAX = 10_000;
 /** One retention pass looks at so many batches of a partition; the next pass goes on. */
 const RETAIN_BATCHES_MAX = 10_000;
 

@@ -5,12 +5,13 @@
  * NORMAL loses acknowledged commits when the power goes. So FULL is set on every connection and read back; a connection
  * that does not have it is never used.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, truncateSync } from "node:fs";
 import path from "node:path";
 import Database from "better-sqlite3";
 import { StreamError } from "../errors.ts";
 import type { Durability } from "../record.ts";
-import { LOG_FILE_NAME, LOG_FORMAT, LOG_SCHEMA } from "./schema.ts";
+import { ensureFormat } from "./log-format.ts";
+import { LOG_FILE_NAME } from "./schema.ts";
 
 /**
  * A small commit writes whole pages, so small pages spare the SD card: 8 records a commit over 4 partitions cost 2.4 kB
@@ -19,8 +20,14 @@ import { LOG_FILE_NAME, LOG_FORMAT, LOG_SCHEMA } from "./schema.ts";
 export const PAGE_BYTES = 1024;
 /** The WAL is cut back to this after a checkpoint that emptied it. */
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
+/**
+ * The WAL is flushed at the latest after so many commits, whatever was asked for. So a power cut can leave a hole in it
+ * only before this many commits, and a hole before more of them is damage (salvage/find-damage.ts).
+ */
+export const UNFLUSHED_COMMITS_MAX = 16;
 const CACHE_KIB = 8 * 1024;
 export const BUSY_TIMEOUT_MS = 5000;
+const LOCK_FILE_NAME = "lock.db";
 
 export function setSynchronous(database: Database.Database, durability: Durability): void {
   const expected = durability === "fsync" ? 2 : 1;
@@ -59,8 +66,7 @@ export function openForWriting(directory: string): Database.Database {
   // Checkpoints are run between commits, after the answers have gone out.
   database.pragma("wal_autocheckpoint = 0");
   tune(database);
-  checkFormat(database);
-  database.exec(LOG_SCHEMA);
+  ensureFormat(database);
   return database;
 }
 
@@ -84,14 +90,6 @@ function tune(database: Database.Database): void {
   database.pragma("cell_size_check = ON");
 }
 
-function checkFormat(database: Database.Database): void {
-  const format = Number(database.pragma("user_version", { simple: true }));
-  if (format > LOG_FORMAT) {
-    throw new StreamError("LOG_VERSION", `the log has format ${format}, this version knows ${LOG_FORMAT}`);
-  }
-  if (format === 0) database.pragma(`user_version = ${LOG_FORMAT}`);
-}
-
 /**
  * Keeps a second process out of the data directory for as long as the returned handle is open. A lock of the operating
  * system on a file of its own, so that it ends with the process, however that ends, and readers may open the log itself.
@@ -99,7 +97,18 @@ function checkFormat(database: Database.Database): void {
  * @throws StreamError LOG_LOCKED.
  */
 export function lockDirectory(directory: string): { release(): void } {
-  const lock = new Database(path.join(directory, "lock.db"), { timeout: 0 });
+  try {
+    return lockWith(path.join(directory, LOCK_FILE_NAME), directory);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "SQLITE_NOTADB") throw error;
+    // It holds nothing; what somebody wrote into it must not keep the log from opening.
+    truncateSync(path.join(directory, LOCK_FILE_NAME));
+    return lockWith(path.join(directory, LOCK_FILE_NAME), directory);
+  }
+}
+
+function lockWith(file: string, directory: string): { release(): void } {
+  const lock = new Database(file, { timeout: 0 });
   try {
     lock.pragma("locking_mode = EXCLUSIVE");
     // A file would take room on a disk that may have none.

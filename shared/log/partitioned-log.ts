@@ -83,17 +83,23 @@ export interface PartitionedLog {
   /** Grows a topic; shrinking is refused (INVALID_PARTITIONS). */
   createPartitions(name: string, partitionCount: number): Promise<LogTopic>;
   alterTopic(name: string, config: Readonly<Record<string, string>>): Promise<LogTopic>;
-  deleteTopic(name: string): Promise<void>;
+  /** With `calls`, which take what extensions know of it, as one. */
+  deleteTopic(name: string, calls?: readonly ExtensionCall[]): Promise<void>;
   /** @throws StreamError UNKNOWN_TOPIC_OR_PARTITION. */
   partition(topic: string, partition: Partition): LogPartition;
 
   /**
    * Appends a complete batch. Batches with a producer id are checked against the producer's state, which moves in the
-   * same transaction.
+   * same transaction. The state is forgotten when nothing is heard of the producer for a day, unless `keepsProducer`.
    *
    * @throws StreamError OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, LOG_FULL, LOG_IO, CLOSING.
    */
-  append(partition: LogPartition, batch: Buffer, durability: Durability): Promise<LogAppended>;
+  append(
+    partition: LogPartition,
+    batch: Buffer,
+    durability: Durability,
+    options?: { readonly keepsProducer?: boolean },
+  ): Promise<LogAppended>;
 
   /** Registers a source of commits; `request` tells the log that it has work. */
   addSource(source: CommitSource): { request(): void };
@@ -104,10 +110,16 @@ export interface PartitionedLog {
 
   /**
    * Whole batches from the one that contains `offset` on, or else the next one, one after another in one buffer, CRC
-   * checked.
+   * checked; before `end`, which is where a batch begins.
    * Empty at the end. @throws StreamError OFFSET_OUT_OF_RANGE, LOG_IO.
    */
-  read(request: { partition: LogPartition; offset: Offset; bytesMax: number; atLeastOne: boolean }): Promise<Buffer>;
+  read(request: {
+    partition: LogPartition;
+    offset: Offset;
+    end?: Offset;
+    bytesMax: number;
+    atLeastOne: boolean;
+  }): Promise<Buffer>;
   /**
    * The records from `offset` on as one batch of about `bytesMax` at the most: a large stored batch as it is, small ones
    * joined and compressed with `codec`. Starts exactly at `offset`, or later where the log has a hole there.
@@ -127,7 +139,7 @@ export interface PartitionedLog {
   /** Moves the log start to `before` (at most the log end) and frees the batches that lie wholly before it. */
   trim(partition: LogPartition, before: Offset): Promise<void>;
 
-  /** Calls `listener` after each commit with the partitions it changed. Returns the undo. */
+  /** Calls `listener` after each commit, and after a flush that follows it, with the partitions it changed. Returns the undo. */
   onCommit(listener: (changed: readonly LogPartition[]) => void): () => void;
   /** The log cannot go on (LOG_IO): the program must exit and restart. */
   onFatal(listener: (error: Error) => void): void;

@@ -27,6 +27,8 @@ export type RememberedBatch = {
 export type ProducerState = {
   readonly epoch: ProducerEpoch;
   readonly lastSequence: Sequence;
+  /** Ever stored of the producer in the partition, over all epochs. */
+  readonly records: number;
   /** The newest last, at most REMEMBERED_BATCHES_MAX. */
   readonly recent: readonly RememberedBatch[];
 };
@@ -64,5 +66,6 @@ export function remember(state: ProducerState | undefined, batch: ProducedBatch,
   const lastSequence = sequenceAfter(batch.baseSequence, batch.recordCount - 1);
   const stored = { firstSequence: batch.baseSequence, lastSequence, baseOffset };
   const recent = state !== undefined && state.epoch === batch.epoch ? state.recent : [];
-  return { epoch: batch.epoch, lastSequence, recent: [...recent, stored].slice(-REMEMBERED_BATCHES_MAX) };
+  const records = (state?.records ?? 0) + batch.recordCount;
+  return { epoch: batch.epoch, lastSequence, records, recent: [...recent, stored].slice(-REMEMBERED_BATCHES_MAX) };
 }

@@ -19,7 +19,7 @@ export class ReaderServer {
     this.#database = openForReading(data.directory);
     this.#reader = new LogReader(this.#database, damageTo(port));
     this.#cleaner = new LogCleaner(this.#database, this.#reader);
-    post(port, { type: "opened", logId: "", topics: [], partitions: [] });
+    post(port, { type: "opened", logId: "", topics: [], partitions: [], endHoles: [], incidents: [] });
   }
 
   handle(message: ToWorker): void {

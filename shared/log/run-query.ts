@@ -15,9 +15,9 @@ export function runQuery(
     case "read-merged":
       return reader.readMerged(query);
     case "offset-for-timestamp":
-      return reader.offsetForTimestamp(query.partitionId, query.timestamp);
+      return reader.offsetForTimestamp(query, query.timestamp);
     case "max-timestamp":
-      return reader.maxTimestamp(query.partitionId);
+      return reader.maxTimestamp(query);
     case "producer":
       return reader.producer(query.producerId);
     case "producers-of":

@@ -5,19 +5,20 @@
  *
  * so that one table holds every partition, a partition's batches lie side by side in the order of their offsets, and
  * the look-up by offset is the primary key; there is no secondary index on the hot path. `max_timestamp` is the running
- * maximum within the partition, which never falls, so a look-up by time is a binary search.
+ * maximum within the partition, which never falls, so a look-up by time is a binary search. It is for look-ups alone: it
+ * comes from producers' clocks, and what is old is told by `age_mark` (age-marks.ts).
  *
  * Compaction takes records out of batches and whole batches out of partitions, so offsets may be missing within and
  * between rows. It never touches a partition's newest batch.
  *
  * A partition's log end is its last batch's end, or its log start when it holds none: nothing but the batch itself is
- * written for an append.
+ * written for an append. After damage, when the last batches are lost, it is `counted_end` (salvage/).
  */
 import type { Offset } from "../ids.ts";
 
 export const LOG_FILE_NAME = "log.db";
-/** Written to the database; a program refuses a newer one. */
-export const LOG_FORMAT = 1;
+/** Written to the database; a program refuses a newer one and upgrades an older one (log-format.ts). */
+export const LOG_FORMAT = 2;
 
 const OFFSET_BITS = 42n;
 export const OFFSET_MAX: Offset = Number(1n << OFFSET_BITS) - 1;
@@ -28,6 +29,7 @@ export function batchKey(partitionId: number, baseOffset: Offset): bigint {
 
 /** SQL for the base offset of a row: small enough to come back as a number. */
 export const BASE_OFFSET_SQL = `key & ${OFFSET_MAX}`;
+export const PARTITION_ID_SQL = `key >> ${OFFSET_BITS}`;
 
 export const LOG_SCHEMA = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -63,11 +65,22 @@ CREATE TABLE IF NOT EXISTS compaction (
   -- When the youngest tombstone before first_dirty_offset may go.
   last_horizon INTEGER
 );
+CREATE TABLE IF NOT EXISTS age_mark (
+  partition_id INTEGER NOT NULL,
+  -- By the log's own clock, whose time is in meta.
+  at INTEGER NOT NULL,
+  end_offset INTEGER NOT NULL,
+  PRIMARY KEY (partition_id, at)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS producer (
   partition_id INTEGER NOT NULL,
   producer_id INTEGER NOT NULL,
   state TEXT NOT NULL,
+  -- Of the last batch: by the wall clock, for people, and by the log's own, for the end of states that are not kept.
   updated_at INTEGER NOT NULL,
+  heard_at INTEGER NOT NULL DEFAULT 0,
+  is_kept INTEGER NOT NULL DEFAULT 1,
   PRIMARY KEY (partition_id, producer_id)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS producer_by_id ON producer (producer_id);
 `;

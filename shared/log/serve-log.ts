@@ -3,19 +3,23 @@
  * hub/log-worker.ts).
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { invariant } from "../invariant.ts";
 import type { LogExtension } from "./extension.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./log-messages.ts";
 import { ReaderServer } from "./reader-server.ts";
 import { sqliteError, toFailure } from "./worker-port.ts";
-import { WriterServer } from "./writer-server.ts";
+import { openWriter } from "./open-writer.ts";
 
-export function serveLog(extensions: readonly LogExtension[]): void {
+/** `clock`: another one than the system's, for tests. */
+export function serveLog(extensions: readonly LogExtension[], clock: Clock = systemClock): void {
   const port = parentPort;
   invariant(port !== null, "the log runs in a worker thread");
   const data = workerData as WorkerData;
   try {
-    const server = data.role === "writer" ? new WriterServer(port, data, extensions) : new ReaderServer(port, data);
+    const server =
+      data.role === "writer" ? openWriter(port, data, { extensions, clock }) : new ReaderServer(port, data);
     port.on("message", (message: ToWorker) => server.handle(message));
   } catch (error) {
     port.postMessage({ type: "fatal", failure: toFailure(sqliteError(error)) } satisfies FromWorker);

@@ -15,6 +15,7 @@ import type { Durability } from "../record.ts";
 import { CommitGatherer } from "./commit-gatherer.ts";
 import type { Commit } from "./commit-gatherer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
+import { DamageReports } from "./damage-reports.ts";
 import { LogCompactor } from "./log-compactor.ts";
 import type { Compacted, CompactionRequest } from "./log-compactor.ts";
 import type {
@@ -25,6 +26,8 @@ import type {
   ReplaceBatches,
   StoredTopic,
 } from "./log-messages.ts";
+import { IntegrityRecord } from "./log-integrity.ts";
+import type { LogIntegrity } from "./log-integrity.ts";
 import { LogThread } from "./log-thread.ts";
 import type { Committed, LogThreadListener, LogThreadOptions } from "./log-thread.ts";
 import type {
@@ -36,6 +39,9 @@ import type {
   MergedBatch,
   PartitionedLog,
 } from "./partitioned-log.ts";
+import { ReadableEnds } from "./readable-ends.ts";
+import type { RetentionPolicy } from "./retention.ts";
+import { OFFSET_MAX } from "./schema.ts";
 import { TopicMap } from "./topic-map.ts";
 
 export type WorkerLogOptions = LogThreadOptions & {
@@ -43,8 +49,10 @@ export type WorkerLogOptions = LogThreadOptions & {
   readonly hasReaderThread: boolean;
   /** Commits start at least this far apart, to spare SD cards. 0: as fast as the disk flushes. */
   readonly commitIntervalMs: number;
-  /** Batches that fail their check are skipped; this hears of them. */
+  /** Batches that fail their check are skipped; this hears of each of them once. */
   readonly onDamage?: (damage: { partition: LogPartition; from: Offset; to: Offset }) => void;
+  /** A damaged log is salvaged while it opens, which may take minutes. */
+  readonly onSalvage?: (cause: string) => void;
   /** While a large log opens after a kill: so many bytes are counted so far. */
   readonly onCounting?: (bytes: number) => void;
   /** The disk has become full (appends are refused with LOG_FULL), or has room again. */
@@ -58,10 +66,13 @@ const TOPIC_ID_BYTES = 16;
 export class WorkerLog implements PartitionedLog {
   readonly #options: WorkerLogOptions;
   readonly #map = new TopicMap();
+  readonly #readableEnds = new ReadableEnds();
+  readonly #damageReports = new DamageReports();
   readonly #gatherer = new CommitGatherer();
   readonly #commitListeners = new Set<(changed: readonly LogPartition[]) => void>();
   readonly #fatalListeners = new Set<(error: Error) => void>();
   #id = "";
+  readonly #integrity = new IntegrityRecord();
   #writer!: LogThread;
   #reader: LogThread | undefined;
   /** Started for the first compaction, kept until the log is closed. */
@@ -97,6 +108,8 @@ export class WorkerLog implements PartitionedLog {
     const { thread, opened } = await LogThread.open(options, "writer", listener);
     log.#writer = thread;
     log.#id = opened.logId;
+    log.#integrity.opened(opened.incidents);
+    log.#readableEnds.addHoles(opened.endHoles);
     for (const topic of opened.topics) log.#map.addTopic(topic);
     log.#map.addPartitions(opened.partitions);
     if (options.hasReaderThread) log.#reader = (await LogThread.open(options, "reader", listener)).thread;
@@ -105,6 +118,10 @@ export class WorkerLog implements PartitionedLog {
 
   get id(): string {
     return this.#id;
+  }
+
+  get integrity(): LogIntegrity {
+    return this.#integrity.value;
   }
 
   get topics(): ReadonlyMap<string, LogTopic> {
@@ -141,17 +158,23 @@ export class WorkerLog implements PartitionedLog {
     return this.#map.configure(name, config);
   }
 
-  async deleteTopic(name: string): Promise<void> {
+  async deleteTopic(name: string, calls: readonly ExtensionCall[] = []): Promise<void> {
     this.#map.topic(name);
-    await this.#submit({ type: "delete-topic", topic: name }, "fsync");
+    await this.#submit({ type: "delete-topic", topic: name, calls }, "fsync");
     this.#map.remove(name);
   }
 
-  async append(partition: LogPartition, batch: Buffer, durability: Durability): Promise<LogAppended> {
+  async append(
+    partition: LogPartition,
+    batch: Buffer,
+    durability: Durability,
+    { keepsProducer = false }: { keepsProducer?: boolean } = {},
+  ): Promise<LogAppended> {
     return new Promise((resolve, reject) => {
       this.#refuseWhenClosed();
       const settle = resolve as (value: unknown) => void;
-      this.#gatherer.addBatch(partition.id, batch, { durability, resolve: settle, reject });
+      const append = { partitionId: partition.id, batch, keepsProducer };
+      this.#gatherer.addBatch(append, { durability, resolve: settle, reject });
       this.#request();
     });
   }
@@ -176,15 +199,16 @@ export class WorkerLog implements PartitionedLog {
   async read(request: {
     partition: LogPartition;
     offset: Offset;
+    end?: Offset;
     bytesMax: number;
     atLeastOne: boolean;
   }): Promise<Buffer> {
-    const { partition, offset, bytesMax, atLeastOne } = request;
+    const { partition, offset, end = OFFSET_MAX + 1, bytesMax, atLeastOne } = request;
     if (offset < partition.logStartOffset || offset > partition.logEndOffset) {
       const range = `${partition.logStartOffset} and ${partition.logEndOffset}`;
       throw new StreamError("OFFSET_OUT_OF_RANGE", `${offset} is not between ${range}`);
     }
-    const query = { type: "read", partitionId: partition.id, offset, bytesMax, atLeastOne } as const;
+    const query = { type: "read", partitionId: partition.id, offset, end, bytesMax, atLeastOne } as const;
     return asBuffer((await this.#ask(this.#readingThread, query)) as Uint8Array);
   }
 
@@ -200,16 +224,24 @@ export class WorkerLog implements PartitionedLog {
     return merged === undefined ? undefined : { ...merged, batch: asBuffer(merged.batch) };
   }
 
-  async offsetForTimestamp(partition: LogPartition, timestamp: Timestamp): Promise<Position | undefined> {
-    const query = { type: "offset-for-timestamp", partitionId: partition.id, timestamp } as const;
+  /** What may be shown to readers that remember it: see readable-ends.ts. */
+  readableEndOffset(partition: LogPartition): Offset {
+    return this.#readableEnds.of(partition);
+  }
+
+  async offsetForTimestamp(
+    partition: LogPartition,
+    timestamp: Timestamp,
+    end: Offset = OFFSET_MAX + 1,
+  ): Promise<Position | undefined> {
+    const query = { type: "offset-for-timestamp", partitionId: partition.id, timestamp, end } as const;
     return (await this.#ask(this.#readingThread, query)) as Position | undefined;
   }
 
-  /** The record with the largest timestamp of the partition. */
-  async maxTimestamp(partition: LogPartition): Promise<Position | undefined> {
-    return (await this.#ask(this.#readingThread, { type: "max-timestamp", partitionId: partition.id })) as
-      | Position
-      | undefined;
+  /** The record with the largest timestamp of the partition, before `end`. */
+  async maxTimestamp(partition: LogPartition, end: Offset = OFFSET_MAX + 1): Promise<Position | undefined> {
+    const query = { type: "max-timestamp", partitionId: partition.id, end } as const;
+    return (await this.#ask(this.#readingThread, query)) as Position | undefined;
   }
 
   /** Where a producer stands, after every append that was asked for before. */
@@ -223,9 +255,9 @@ export class WorkerLog implements PartitionedLog {
     return (await this.#ask(this.#writer, { type: "producers-of", partitionId: partition.id })) as ProducerRow[];
   }
 
-  /** A number this database never gave before, counting from 1. */
-  async nextProducerId(): Promise<ProducerId> {
-    return BigInt((await this.#submit({ type: "next-producer-id" }, "fsync")) as number);
+  /** Looks for states of producers that have expired, a part of them each time. */
+  async expireProducers(): Promise<void> {
+    await this.#submit({ type: "expire-producers" }, "os");
   }
 
   async trim(partition: LogPartition, before: Offset): Promise<void> {
@@ -233,11 +265,13 @@ export class WorkerLog implements PartitionedLog {
   }
 
   /** Applies retention to the head of a partition. */
-  async retain(
-    partition: LogPartition,
-    policy: { bytesMax: number | undefined; before: Timestamp | undefined },
-  ): Promise<void> {
+  async retain(partition: LogPartition, policy: RetentionPolicy): Promise<void> {
     await this.#submit({ type: "retain", partitionId: partition.id, ...policy }, "os");
+  }
+
+  /** Notes how far the partition has come, so that ages can be told later. Returns the log's own time. */
+  async markAge(partition: LogPartition): Promise<Timestamp> {
+    return (await this.#submit({ type: "mark-age", partitionId: partition.id }, "os")) as Timestamp;
   }
 
   /**
@@ -305,12 +339,16 @@ export class WorkerLog implements PartitionedLog {
     return {
       committed: (message) => this.#committed(message),
       refused: (refusal) => this.#refused(refusal),
+      flushed: () => this.#flushed(),
       swept: (changed) => this.#map.move(changed),
       counting: (bytes) => this.#options.onCounting?.(bytes),
+      salvaging: (cause) => this.#options.onSalvage?.(cause),
       room: (hasRoom) => this.#options.onRoom?.(hasRoom),
       damage: ({ partitionId, from, to }) => {
         const partition = this.#map.byId(partitionId);
-        if (partition !== undefined) this.#options.onDamage?.({ partition, from, to });
+        if (partition === undefined || !this.#damageReports.isNews(partitionId, from)) return;
+        this.#integrity.damaged(from, to);
+        this.#options.onDamage?.({ partition, from, to });
       },
       fatal: (error) => this.#fail(error),
     };
@@ -320,12 +358,33 @@ export class WorkerLog implements PartitionedLog {
     if (this.#fatal !== undefined) return;
     this.#spare = message.spare;
     const commit = this.#takeInFlight(message.id);
+    const flushed = commit.durability === "fsync" ? this.#readableEnds.flushed() : [];
+    if (commit.durability === "os") this.#leaveFlushed(message.changed);
     const changed = this.#map.move(message.changed);
     // Work that was gathered meanwhile goes out before the answers, so that the disk does not wait for their handlers.
     this.#commitNext();
     commit.settle(message.results);
-    if (changed.length > 0) for (const listener of this.#commitListeners) listener(changed);
+    this.#tell([...new Set([...changed, ...this.#byIds(flushed)])]);
     this.#checkIdle();
+  }
+
+  #leaveFlushed(places: readonly PartitionPlace[]): void {
+    for (const { id, logEndOffset } of places) {
+      const before = this.#map.byId(id);
+      if (before !== undefined && before.logEndOffset < logEndOffset) this.#readableEnds.leave(before);
+    }
+  }
+
+  #flushed(): void {
+    this.#tell(this.#byIds(this.#readableEnds.flushed()));
+  }
+
+  #byIds(ids: readonly number[]): LogPartition[] {
+    return ids.flatMap((id) => this.#map.byId(id) ?? []);
+  }
+
+  #tell(changed: readonly LogPartition[]): void {
+    if (changed.length > 0) for (const listener of this.#commitListeners) listener(changed);
   }
 
   #refused({ id, error, spare }: { id: number; error: StreamError; spare: ArrayBuffer }): void {

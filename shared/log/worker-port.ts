@@ -3,11 +3,15 @@ import type { MessagePort } from "node:worker_threads";
 import { StreamError, toStreamError } from "../errors.ts";
 import type { FromWorker, LogFailure } from "./log-messages.ts";
 
-export function answer(port: MessagePort, id: number, run: () => unknown): void {
+/** Returns why there was none, after it has told so. */
+export function answer(port: MessagePort, id: number, run: () => unknown): StreamError | undefined {
   try {
     post(port, { type: "answer", id, value: run() });
+    return undefined;
   } catch (error) {
-    post(port, { type: "query-failed", id, failure: toFailure(sqliteError(error)) });
+    const failure = sqliteError(error);
+    post(port, { type: "query-failed", id, failure: toFailure(failure) });
+    return failure;
   }
 }
 
@@ -36,6 +40,9 @@ export function sqliteError(error: unknown): StreamError {
   // The second is the index of the WAL, a file of its own that grows with it.
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE") {
     return new StreamError("LOG_FULL", message, { cause: error });
+  }
+  if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
+    return new StreamError("LOG_CORRUPT", `${code}: ${message}`, { cause: error });
   }
   return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
 }

@@ -13,35 +13,32 @@ import { closeSync, fdatasyncSync, fstatSync, openSync } from "node:fs";
 import path from "node:path";
 import type { MessagePort } from "node:worker_threads";
 import type { Database, Statement } from "better-sqlite3";
-import { systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { crashPoint } from "../crash-point.ts";
 import { StreamError } from "../errors.ts";
 import { invariant, unreachable } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { CheckpointMode } from "./checkpointer.ts";
-import { DiskReserve } from "./disk-reserve.ts";
+import type { DiskReserve } from "./disk-reserve.ts";
 import type { ExtensionMethods, LogExtension } from "./extension.ts";
 import type { CommitOperation, OperationResult, PartitionPlace, ToWorker, WorkerData } from "./log-messages.ts";
 import { ensureLogId } from "./log-id.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
-import {
-  BUSY_TIMEOUT_MS,
-  PAGE_BYTES,
-  lockDirectory,
-  makeDirectory,
-  openForWriting,
-  setSynchronous,
-} from "./open-database.ts";
+import { BUSY_TIMEOUT_MS, PAGE_BYTES, UNFLUSHED_COMMITS_MAX, setSynchronous } from "./open-database.ts";
 import { runQuery } from "./run-query.ts";
+import { loadIncidents } from "./salvage/incidents.ts";
+import { CatalogKeeper } from "./salvage/catalog-keeper.ts";
+import { listQuarantines, removeQuarantine } from "./salvage/quarantine.ts";
+import { noteRunning, noteStopped, noteSuspicion } from "./salvage/suspicion.ts";
 import { LOG_FILE_NAME } from "./schema.ts";
 import { answer, damageTo, post, sqliteError, toFailure } from "./worker-port.ts";
 
 /** Bytes in the WAL that make a checkpoint due; never more than the reserve, which may have to take them. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
-/** How long an `os` commit may wait for its flush. */
-const FLUSH_DELAY_MS = 500;
+/** How long an `os` commit without appends, which nobody waits for, may wait for its flush. */
+const UPKEEP_FLUSH_DELAY_MS = 500;
 const SWEEP_ROWS_MAX = 500;
 /** On a full disk: a step that fits into what the reserve has given, and a checkpoint before that is used up. */
 const FULL_SWEEP_ROWS_MAX = 50;
@@ -58,12 +55,22 @@ const PAGE_OVERHEAD = 1.1;
 type Commit = Extract<ToWorker, { type: "commit" }>;
 type Stored = { readonly results: readonly OperationResult[]; readonly changed: readonly PartitionPlace[] };
 
+export type WriterServerParts = {
+  readonly extensions: readonly LogExtension[];
+  readonly clock: Clock;
+  readonly lock: { release(): void };
+  readonly reserve: DiskReserve;
+  readonly database: Database;
+};
+
 export class WriterServer {
   readonly #port: MessagePort;
+  readonly #clock: Clock;
   readonly #data: WorkerData;
   readonly #lock: { release(): void };
   readonly #reserve: DiskReserve;
   readonly #database: Database;
+  readonly #catalog: CatalogKeeper;
   readonly #checkpointer: Checkpointer;
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
@@ -73,36 +80,46 @@ export class WriterServer {
   #synchronous: Durability = "fsync";
   /** A commit was answered that may still be in the memory of the operating system alone. */
   #hasUnflushed = false;
+  #unflushedCommits = 0;
   #flushTimer: NodeJS.Timeout | undefined;
+  #flushDueAtMs = 0;
   #sweepTimer: NodeJS.Immediate | undefined;
   #fullTimer: NodeJS.Timeout | undefined;
   #fullRetryMs: number = FULL_RETRY_MS.min;
   #hasRoom = true;
   #isFatal = false;
 
-  constructor(port: MessagePort, data: WorkerData, extensions: readonly LogExtension[]) {
+  constructor(port: MessagePort, data: WorkerData, parts: WriterServerParts) {
+    const { extensions, clock, lock, reserve, database } = parts;
     this.#port = port;
+    this.#clock = clock;
     this.#data = data;
-    makeDirectory(data.directory);
-    this.#lock = lockDirectory(data.directory);
-    this.#reserve = new DiskReserve(data.directory, data.reserveBytes);
-    this.#reserve.makeWay();
-    this.#database = openForWriting(data.directory);
+    this.#lock = lock;
+    this.#reserve = reserve;
+    this.#database = database;
+    this.#catalog = new CatalogKeeper(database, { directory: data.directory, extensions, clock });
     const bytesMax = Math.min(CHECKPOINT_BYTES, data.reserveBytes);
     this.#checkpointer = new Checkpointer(this.#database, { bytesMax, busyTimeoutMs: BUSY_TIMEOUT_MS });
     this.#rowsWritten = this.#database.prepare<[], number>("SELECT total_changes()").pluck();
     for (const extension of extensions) this.#database.exec(extension.schema);
     this.#extensions = new Map(extensions.map((extension) => [extension.name, extension.prepare(this.#database)]));
     const logId = ensureLogId(this.#database);
-    this.#writer = new LogWriter(this.#database, this.#extensions, (bytes) => post(port, { type: "counting", bytes }));
+    const onCounting = (bytes: number): void => post(port, { type: "counting", bytes });
+    this.#writer = new LogWriter(this.#database, { extensions: this.#extensions, clock, onCounting });
     this.#reader = new LogReader(this.#database, damageTo(port));
     // The schema's transaction has made the WAL; this handle flushes it without a commit.
     this.#walHandle = openSync(path.join(data.directory, `${LOG_FILE_NAME}-wal`), "r+");
+    // A killed program may have left commits in it that only the memory of the operating system has.
+    fdatasyncSync(this.#walHandle);
+    noteRunning(data.directory);
     const hasRoom = this.#reserve.restore();
-    post(port, { type: "opened", logId, topics: this.#writer.topics(), partitions: this.#writer.places });
+    const incidents = loadIncidents(database);
+    const { places: partitions, endHoles } = this.#writer;
+    post(port, { type: "opened", logId, topics: this.#writer.topics(), partitions, endHoles, incidents });
     this.#tellRoom(hasRoom);
     // What a kill has left in the WAL may be as large as ever.
     this.#checkpoint("RESTART");
+    this.#catalog.save();
     if (hasRoom) this.#sweepSoon();
     else this.#recover();
   }
@@ -112,7 +129,7 @@ export class WriterServer {
       case "commit":
         return this.#commit(message);
       case "query":
-        return answer(this.#port, message.id, () => runQuery(this.#reader, this.#extensions, message.query));
+        return this.#answer(message);
       case "compaction":
         return invariant(false, "compaction is prepared in a thread of its own");
       case "close":
@@ -120,6 +137,12 @@ export class WriterServer {
       default:
         return unreachable(message);
     }
+  }
+
+  #answer({ id, query }: Extract<ToWorker, { type: "query" }>): void {
+    const error = answer(this.#port, id, () => runQuery(this.#reader, this.#extensions, query));
+    // Reads of batches pass over what is damaged; of other tables there is nothing to pass over to.
+    if (error?.code === "LOG_CORRUPT" && !this.#isFatal) this.#fail(error);
   }
 
   #commit(message: Commit): void {
@@ -136,7 +159,9 @@ export class WriterServer {
       return this.#refuse(message, error);
     }
     post(this.#port, { type: "committed", id, ...stored, spare });
-    if (durability === "os") this.#flushSoon();
+    if (message.operations.some(changesTopics)) this.#catalog.saveSoon();
+    if (durability === "os")
+      this.#flushSoon(message.operations.some(appends) ? this.#data.flushDelayMs : UPKEEP_FLUSH_DELAY_MS);
     if (!this.#reserve.isHeld && !wasFull) this.#recover();
     else if (this.#checkpointer.isDue) this.#checkpoint("RESTART");
     this.#sweepSoon();
@@ -211,7 +236,7 @@ export class WriterServer {
     isTaken: (operation: CommitOperation) => boolean,
     { bytes, results }: { bytes: Buffer; results: OperationResult[] },
   ): void {
-    const now = systemClock.wallMs();
+    const now = this.#clock.wallMs();
     for (const operation of operations) {
       try {
         if (!isTaken(operation)) throw new StreamError("LOG_FULL", "the disk is full");
@@ -238,7 +263,10 @@ export class WriterServer {
       this.#writer.discard();
       throw error;
     }
-    return this.#writer.settle();
+    const changed = this.#writer.settle();
+    this.#unflushedCommits = durability === "fsync" ? 0 : this.#unflushedCommits + 1;
+    if (this.#unflushedCommits >= UNFLUSHED_COMMITS_MAX) this.#flush();
+    return changed;
   }
 
   #setSynchronous(durability: Durability): void {
@@ -256,17 +284,23 @@ export class WriterServer {
   /** After a failed flush nobody knows what the disk holds: no further acknowledgement, the program restarts. */
   #fail(error: StreamError): void {
     this.#isFatal = true;
+    if (error.code === "LOG_CORRUPT") noteSuspicion(this.#data.directory, error.reason);
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#fullTimer);
+    this.#catalog.close();
     post(this.#port, { type: "fatal", failure: toFailure(error) });
   }
 
-  #flushSoon(): void {
+  #flushSoon(delayMs: number): void {
     this.#hasUnflushed = true;
-    this.#flushTimer ??= setTimeout(() => {
+    const dueAtMs = performance.now() + delayMs;
+    if (this.#flushTimer !== undefined && this.#flushDueAtMs <= dueAtMs) return;
+    clearTimeout(this.#flushTimer);
+    this.#flushDueAtMs = dueAtMs;
+    this.#flushTimer = setTimeout(() => {
       crashPoint(this.#data.crashPointBeforeFsync);
       this.#attempt(() => this.#flush());
-    }, FLUSH_DELAY_MS);
+    }, delayMs);
   }
 
   #flush(): void {
@@ -276,10 +310,12 @@ export class WriterServer {
       throw new StreamError("LOG_IO", `flushing the log: ${String(error)}`, { cause: error });
     }
     this.#flushed();
+    post(this.#port, { type: "flushed" });
   }
 
   #flushed(): void {
     this.#hasUnflushed = false;
+    this.#unflushedCommits = 0;
     clearTimeout(this.#flushTimer);
     this.#flushTimer = undefined;
   }
@@ -291,6 +327,7 @@ export class WriterServer {
       this.#setSynchronous("fsync");
       this.#checkpointer.run(mode);
     });
+    this.#catalog.saveWhenDue();
   }
 
   #sweepSoon(): void {
@@ -355,6 +392,9 @@ export class WriterServer {
 
   /** Makes what room it can; as long as that is not enough, again and again. */
   #recover(): void {
+    this.#attempt(() => {
+      for (const name of listQuarantines(this.#data.directory)) removeQuarantine(this.#data.directory, name);
+    });
     this.#checkpoint("TRUNCATE");
     let hasRoom = false;
     this.#attempt(() => {
@@ -380,20 +420,44 @@ export class WriterServer {
   #close(): void {
     clearTimeout(this.#flushTimer);
     clearTimeout(this.#fullTimer);
+    this.#catalog.close();
     if (this.#sweepTimer !== undefined) clearImmediate(this.#sweepTimer);
     this.#attempt(() => this.#transaction("fsync", () => this.#writer.writeCounts()));
-    this.#attempt(() => this.#database.pragma("wal_checkpoint(TRUNCATE)"));
+    this.#attempt(() => {
+      this.#database.pragma("wal_checkpoint(TRUNCATE)");
+      this.#catalog.save();
+      noteStopped(this.#data.directory);
+    });
     closeSync(this.#walHandle);
     this.#database.close();
+    // Also after a failure: it was us who took the WAL away.
+    noteStopped(this.#data.directory);
     this.#lock.release();
     post(this.#port, { type: "closed" });
     this.#port.close();
   }
 }
 
+const FREEING: ReadonlySet<CommitOperation["type"]> = new Set([
+  "trim",
+  "retain",
+  "mark-age",
+  "delete-topic",
+  "expire-producers",
+  "barrier",
+]);
+
 /** What a full log still does: such operations need a few pages, and free many or none. */
 function frees({ type }: CommitOperation): boolean {
-  return type === "trim" || type === "retain" || type === "delete-topic" || type === "barrier";
+  return FREEING.has(type);
+}
+
+function appends({ type }: CommitOperation): boolean {
+  return type === "append-batch" || type === "append-records";
+}
+
+function changesTopics({ type }: CommitOperation): boolean {
+  return type === "create-topic" || type === "create-partitions" || type === "alter-topic" || type === "delete-topic";
 }
 
 function isLackOfRoom(error: unknown): boolean {

@@ -13,7 +13,13 @@ import { Decoder, Encoder } from "cbor-x";
 import { StreamError } from "../errors.ts";
 import type { ProducerId } from "../ids.ts";
 import type { Acks } from "../record.ts";
-import { lossReasons, PRODUCER_EPOCH_MAX, UPLINK_BATCH_BYTES_MAX, UPLINK_MESSAGE_BYTES_MAX } from "./frames.ts";
+import {
+  lossReasons,
+  PRODUCER_EPOCH_MAX,
+  UPLINK_BATCH_BYTES_MAX,
+  UPLINK_MESSAGE_BYTES_MAX,
+  UPLINK_STATUS_BYTES_MAX,
+} from "./frames.ts";
 import type {
   AgentFrame,
   Announce,
@@ -32,6 +38,7 @@ import { checkPlainCbor } from "./plain-cbor.ts";
 const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/;
 const AGENT_NAME_LENGTH_MAX = 255;
 const VERSION_LENGTH_MAX = 64;
+const INSTANCE_LENGTH_MAX = 64;
 const CODE_LENGTH_MAX = 64;
 const NACK_MESSAGE_LENGTH_MAX = 1024;
 const TOPICS_MAX = 10_000;
@@ -88,6 +95,7 @@ export function decodeAgentFrame(message: Buffer): AgentFrame {
     case "gap":
       return readGap(map);
     case "status":
+      if (message.length > UPLINK_STATUS_BYTES_MAX) throw violation(`a status of ${message.length} bytes`);
       return { t, status: asMap("status", map["status"]) };
     default:
       throw unknownFrame(t);
@@ -133,6 +141,7 @@ function readHello(map: Fields): Hello {
     t: "hello",
     agent: text(map, "agent", AGENT_NAME_LENGTH_MAX),
     producer: readProducer(map["producer"]),
+    instance: text(map, "instance", INSTANCE_LENGTH_MAX),
     version: text(map, "version", VERSION_LENGTH_MAX),
     topics: readTopics(map),
   };
@@ -161,8 +170,12 @@ function readGap(map: Fields): Gap {
     partition: integer(map, "partition", 0, PARTITIONS_MAX),
     epoch: integer(map, "epoch", 0, PRODUCER_EPOCH_MAX),
     from,
-    to: integer(map, "to", from),
+    to: integer(map, "to", from - 1),
+    entry: integer(map, "entry", 0),
+    records: integer(map, "records", 1),
     reason: oneOf(map, "reason", lossReasons),
+    since: integer(map, "since", 0),
+    until: integer(map, "until", 0),
   };
 }
 
@@ -207,6 +220,8 @@ function readPositions(map: Fields): UplinkPosition[] {
       partition: integer(fields, "partition", 0, PARTITIONS_MAX),
       epoch: integer(fields, "epoch", 0, PRODUCER_EPOCH_MAX),
       lastSequence: integer(fields, "lastSequence", 0, SEQUENCE_MAX),
+      records: integer(fields, "records", 0),
+      lost: integer(fields, "lost", 0),
     };
   });
 }

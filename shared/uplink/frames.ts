@@ -4,12 +4,12 @@
  * before any frame.
  *
  *   agent                                                hub
- *   hello {agent, producer, version, topics}  ─────────▶
+ *   hello {agent, producer, instance, version, topics} ▶
  *         ◀───────────────────  welcome {positions, topics, credit, time}
- *   announce {topics} ─────────────────────────────────▶  made, or grown, since the hello
+ *   announce {topics} ─────────────────────────────────▶  made, or grown, since the hello, or too many for it
  *         ◀───────────────────  announced {positions, topics}
  *   produce {id, topic, partition, acks, batch} ───────▶  acks none: answered only when refused
- *   gap {id, topic, partition, epoch, from, to, reason} ▶  before the first batch of the epoch
+ *   gap {id, topic, partition, epoch, from, to, …} ────▶  before the first batch of the epoch
  *         ◀───────────────────  ack {id, baseOffset}  |  nack {id, code, message, retriable}
  *         ◀───────────────────  credit {bytes}            so many more bytes of batches may be sent
  *   status {…}                                ─────────▶
@@ -28,6 +28,10 @@ export const UPLINK_BATCH_BYTES_MAX = UPLINK_MESSAGE_BYTES_MAX - 1024;
 export const UPLINK_IN_FLIGHT_PER_PARTITION_MAX = 5;
 /** What one batch may become when it is decompressed. */
 export const UPLINK_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
+/** Partitions that one hello or announce asks for, but for a topic that alone has more; announces ask for the rest. */
+export const UPLINK_ASK_PARTITIONS_MAX = 5000;
+/** A status as a message: a few figures, which the hub keeps of every agent. */
+export const UPLINK_STATUS_BYTES_MAX = 16 * 1024;
 /** Gaps that may wait for the hub's disk at once. */
 export const UPLINK_GAPS_IN_FLIGHT_MAX = 100;
 /** The producer epoch is an int16 in the record batch. */
@@ -47,6 +51,8 @@ export type Hello = {
   readonly agent: string;
   /** The installation: 63 random bits. */
   readonly producer: ProducerId;
+  /** The running program, made anew at each start: tells a second one with the same data from a new connection. */
+  readonly instance: string;
   readonly version: string;
   readonly topics: readonly HelloTopic[];
 };
@@ -57,6 +63,10 @@ export type UplinkPosition = {
   readonly partition: Partition;
   readonly epoch: ProducerEpoch;
   readonly lastSequence: Sequence;
+  /** Records of this producer that the partition has ever stored, over all epochs. */
+  readonly records: number;
+  /** Records of the partition that the hub's ledger has as lost by this producer. */
+  readonly lost: number;
 };
 
 export type Welcome = {
@@ -70,7 +80,7 @@ export type Welcome = {
   readonly time: Timestamp;
 };
 
-/** Topics that were made, or got more partitions, after the hello. */
+/** Topics that were made, or got more partitions, after the hello, or that did not fit into it. */
 export type Announce = { readonly t: "announce"; readonly topics: readonly HelloTopic[] };
 
 /** Answers `announce`, in the order in which they came. */
@@ -95,12 +105,22 @@ export type Gap = {
   readonly id: number;
   readonly topic: string;
   readonly partition: Partition;
-  /** The epoch that begins after the gap. */
+  /** The epoch that begins after the gap; 0 for records that were never stored. */
   readonly epoch: ProducerEpoch;
-  /** First and last (inclusive) offset of the agent's own log that is lost. */
+  /**
+   * First and last (inclusive) offset of the agent's own log that is lost. `to` is `from` - 1 for records that were
+   * dropped before they had an offset; they would have come before `from`.
+   */
   readonly from: Offset;
   readonly to: Offset;
+  /** Tells gaps apart that have everything else in common; the same one has the same when it is declared again. */
+  readonly entry: number;
+  /** May have grown when the gap is declared again. */
+  readonly records: number;
   readonly reason: LossReason;
+  /** When the first and the last of them were lost, by the agent's wall clock. */
+  readonly since: Timestamp;
+  readonly until: Timestamp;
 };
 
 export type Status = { readonly t: "status"; readonly status: Readonly<Record<string, unknown>> };

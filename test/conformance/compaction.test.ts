@@ -95,31 +95,13 @@ test("compaction: how far it came is remembered over a restart, and so are offse
   assert.deepEqual([producer?.producerId, producer?.epoch, producer?.lastSequence], [7n, 0, 9]);
 });
 
-test("compaction: a partition is left alone until enough of it is dirty, or old", async (t) => {
+test("compaction: a partition is left alone until enough of it is dirty", async (t) => {
   const { log, at } = await withTopic(t);
   const keys = Array.from({ length: 50 }, (_, i): Pair => [`k${i}`, "x".repeat(50)]);
   await appendAll(log, at, keys, keys, [["k0", "2"]]);
   assert.equal((await compact(log, at, { dirtyRatioMin: 0.5 }))?.reason, "dirty");
   await appendAll(log, at, [["k1", "2"]]);
   assert.equal(await compact(log, at, { dirtyRatioMin: 0.5 }), undefined);
-  assert.equal(await compact(log, at, { dirtyRatioMin: 0.5, lagMsMax: 1000 }, NOW + 1000), undefined);
-  assert.equal((await compact(log, at, { dirtyRatioMin: 0.5, lagMsMax: 1000 }, NOW + 1001))?.reason, "lag");
-});
-
-test("compaction: records younger than min.compaction.lag.ms stay", async (t) => {
-  const { log, at } = await withTopic(t);
-  for (const [value, timestamp] of [
-    ["1", 0],
-    ["2", 1000],
-    ["3", 2000],
-    ["4", 3000],
-  ] as const) {
-    await log.append(at, batchOf([["a", value]], { timestamp: NOW + timestamp }), "fsync");
-  }
-  await compact(log, at, { lagMsMin: 5000 }, NOW + 6500);
-  assert.deepEqual(show(await consume(log, at, 0)), ["1 a=2", "2 a=3", "3 a=4"]);
-  await compact(log, at, { lagMsMin: 5000 }, NOW + 60_000);
-  assert.deepEqual(show(await consume(log, at, 0)), ["2 a=3", "3 a=4"]);
 });
 
 test("compaction: more keys than the map holds are compacted in several runs, with the same outcome", async (t) => {

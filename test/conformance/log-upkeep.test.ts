@@ -115,11 +115,12 @@ suite("log: flushes", () => {
       stampProducer(batch, { producerId: 7n, producerEpoch: 0, baseSequence: 0 });
       return batch;
     };
+    const before = Number(await ask(log, "flushes"));
     await log.append(at, produced(), "os");
     assert.equal((await log.append(at, produced(), "fsync")).duplicate, true);
-    assert.equal(await ask(log, "flushes"), 1);
+    assert.equal(await ask(log, "flushes"), before + 1);
     assert.equal((await log.append(at, produced(), "fsync")).duplicate, true);
-    assert.equal(await ask(log, "flushes"), 1, "and it is flushed once");
+    assert.equal(await ask(log, "flushes"), before + 1, "and it is flushed once");
   });
 });
 

@@ -201,7 +201,7 @@ test("idempotence: a batch sent again is answered with its first offset, also af
   });
   const [position, ...others] = await log.producerPositions(7n);
   const { updatedAt, ...rest } = position ?? { updatedAt: 0 };
-  assert.deepEqual([rest, others], [{ partitionId: at.id, producerId: 7n, epoch: 3, lastSequence: 1 }, []]);
+  assert.deepEqual([rest, others], [{ partitionId: at.id, producerId: 7n, epoch: 3, lastSequence: 1, records: 2 }, []]);
   assert.ok(before <= updatedAt && updatedAt <= restartedAt, "when its last new batch was stored");
 });
 
@@ -251,15 +251,30 @@ test("trim: the head goes, offsets are never used again, not even after an empty
   await waitUntil(() => reopened.bytes === left?.length, { what: "only the new batch to be left", deadlineMs: 5000 });
 });
 
-test("retention: by size whole batches go from the head, by age those whose records are all older", async (t) => {
+test("retention: by size whole batches go from the head", async (t) => {
   const { log, at } = await withTopic(t);
   for (let i = 0; i < 10; i++) await log.append(at, batchOf([String(i)], i * 1000), "fsync");
-  const each = at.bytes / 10;
 
-  await log.retain(at, { bytesMax: each * 7, before: undefined });
+  await log.retain(at, { bytesMax: (at.bytes / 10) * 7, ageMsMax: undefined });
   assert.equal(at.logStartOffset, 3);
-  await log.retain(at, { bytesMax: undefined, before: 5000 });
-  assert.equal(at.logStartOffset, 5);
+});
+
+test("topics: deleting one and what extensions know of it is one commit, or nothing", async (t) => {
+  const { log, at } = await withTopic(t);
+  const call = (method: string, args?: unknown) => ({ extension: "test", method, args });
+  const get = () => log.query(call("get", "events"));
+  let commits = 0;
+  await log.call([call("put", { name: "events", value: "known" })]);
+  await assert.rejects(log.deleteTopic("events", [call("put", { name: "events", value: null })]), {
+    code: "UNEXPECTED",
+  });
+  assert.deepEqual([log.topics.has("events"), await get()], [true, "known"]);
+  await log.append(at, batchOf(["a"]), "fsync");
+  const stop = log.onCommit(() => commits++);
+  await Promise.all([log.deleteTopic("events", [call("put", { name: "events", value: "gone" })]), get()]);
+  stop();
+  assert.deepEqual([log.topics.has("events"), await get()], [false, "gone"]);
+  assert.ok(commits <= 1);
 });
 
 test("topics: deleting one frees its batches and a new one of the name begins at offset 0 with another id", async (t) => {

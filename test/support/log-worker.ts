@@ -1,7 +1,11 @@
-/** A log worker for tests: a key-value extension, a way to cap the database so that it is full early, and ways to fail. */
+/**
+ * A log worker for tests: a key-value extension, a way to cap the database so that it is full early,
+ * clocks that can be turned, and ways to fail.
+ */
 import fs from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
 import type { Database } from "better-sqlite3";
+import { systemClock } from "../../shared/clock.ts";
 import { serveLog } from "../../shared/log/serve-log.ts";
 
 let flushes = 0;
@@ -12,7 +16,14 @@ fs.fdatasyncSync = (handle) => {
 };
 syncBuiltinESMExports();
 
-serveLog([
+/** What `turnClocks` has added to the system's. */
+const turned = { wallMs: 0, monotonicMs: 0 };
+const clock = {
+  wallMs: () => systemClock.wallMs() + turned.wallMs,
+  monotonicMs: () => systemClock.monotonicMs() + turned.monotonicMs,
+};
+
+const extensions = [
   {
     name: "test",
     schema: "CREATE TABLE IF NOT EXISTS test_pair (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -32,6 +43,11 @@ serveLog([
       // Of the WAL, without a commit; SQLite's own are not among them.
       flushes: () => flushes,
       commits: () => database.prepare("SELECT count(*) FROM batch").pluck().get(),
+      turnClocks: ({ wallMs = 0, monotonicMs = 0 }: { wallMs?: number; monotonicMs?: number }) => {
+        turned.wallMs += wallMs;
+        turned.monotonicMs += monotonicMs;
+      },
     }),
   },
-]);
+];
+serveLog(extensions, clock);

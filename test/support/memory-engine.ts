@@ -39,6 +39,12 @@ type MemoryPartition = {
 
 type Pending = { readonly at: TopicPartition; readonly partition: MemoryPartition; readonly done: () => void };
 
+export type EngineImage = ReadonlyMap<string, readonly MemoryPartition[]>;
+
+function copyPartition({ batches, producers, ...rest }: MemoryPartition): MemoryPartition {
+  return { ...rest, batches: [...batches], producers: new Map(producers) };
+}
+
 export class MemoryEngine implements Engine {
   readonly topics = new Map<string, TopicInfo>();
   readonly clusterId = "memoryEngineForTests22";
@@ -68,6 +74,15 @@ export class MemoryEngine implements Engine {
   releaseCommits(): void {
     this.#commitsHeld = false;
     this.#commit();
+  }
+
+  /** Everything that is committed, to be restored later: a backup. */
+  takeImage(): EngineImage {
+    return new Map(Array.from(this.#partitions, ([topic, partitions]) => [topic, partitions.map(copyPartition)]));
+  }
+
+  restore(image: EngineImage): void {
+    for (const [topic, partitions] of image) this.#partitions.set(topic, partitions.map(copyPartition));
   }
 
   async createTopic(request: { name: string; partitionCount: number; config?: TopicConfig }): Promise<TopicInfo> {
@@ -186,7 +201,8 @@ export class MemoryEngine implements Engine {
       for (const [partition, { producers }] of partitions.entries()) {
         const state = producers.get(producerId);
         if (state === undefined) continue;
-        positions.push({ topic, partition, producerEpoch: state.epoch, lastSequence: state.lastSequence });
+        const { epoch: producerEpoch, lastSequence, records } = state;
+        positions.push({ topic, partition, producerEpoch, lastSequence, records });
       }
     }
     return positions;
@@ -279,5 +295,5 @@ function emptyPartition(): MemoryPartition {
 function offsetsOf({ batches, logStartOffset, highWatermark }: MemoryPartition): PartitionOffsets {
   let bytes = 0;
   for (const { batch } of batches) if (readBatchHeader(batch).baseOffset < highWatermark) bytes += batch.length;
-  return { logStartOffset, highWatermark, bytes };
+  return { logStartOffset, highWatermark, logEndOffset: highWatermark, bytes };
 }

@@ -177,6 +177,7 @@ function refusedAll(asked: readonly AskedPartition[]): readonly Fetched[] {
     offsets: { logStartOffset: -1, highWatermark: -1 },
     batches: NO_BYTES,
     bytes: 0,
+    isHole: false,
   }));
 }
 

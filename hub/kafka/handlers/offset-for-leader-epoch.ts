@@ -13,9 +13,9 @@ export const offsetForLeaderEpoch = handler(offsetForLeaderEpochApi, async (requ
     partitions: await inTurn(partitions, async ({ partition, currentLeaderEpoch, leaderEpoch }) => {
       const found = await settle(() => {
         checkTopic(context, "describe", topic);
-        const { highWatermark } = context.engine.offsets({ topic, partition });
+        const { logEndOffset: endOffset } = context.engine.offsets({ topic, partition });
         if (currentLeaderEpoch > LEADER_EPOCH) throw new StreamError("UNKNOWN_LEADER_EPOCH", `${currentLeaderEpoch}`);
-        return leaderEpoch === LEADER_EPOCH ? { leaderEpoch, endOffset: highWatermark } : UNDEFINED_EPOCH;
+        return leaderEpoch === LEADER_EPOCH ? { leaderEpoch, endOffset } : UNDEFINED_EPOCH;
       });
       if (found instanceof StreamError) return { partition, errorCode: found.wire, ...UNDEFINED_EPOCH };
       return { partition, errorCode: NO_ERROR, ...found };

@@ -38,6 +38,7 @@ function compactionOf(t: TestContext, topics: readonly LogTopic[], answer: (name
   const compaction = new TopicCompaction({
     log: {
       topics: byName,
+      markAge: async () => 0,
       compact: async (partition) => {
         const name = `${partition.topic}-${partition.partition}`;
         asked.push(name);

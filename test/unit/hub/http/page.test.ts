@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { escapeHtml, renderPage } from "../../../../hub/http/page.ts";
+import { soundIntegrity } from "../../../../shared/log/log-integrity.ts";
 import type { HubStatus } from "../../../../hub/http/status.ts";
 
 const status: HubStatus = {
@@ -13,6 +14,7 @@ const status: HubStatus = {
   topics: [],
   groups: [],
   agents: [],
+  losses: [],
   kafka: {
     connections: 0,
     connectionsTotal: 0,
@@ -26,6 +28,7 @@ const status: HubStatus = {
     bytesOutTotal: 0,
   },
   compaction: { runsTotal: 0, bytesBeforeTotal: 0, bytesAfterTotal: 0, recordsRemovedTotal: 0, lastDurationMs: 0 },
+  integrity: soundIntegrity,
   process: { residentBytes: 0 },
 };
 

@@ -2,12 +2,14 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { test } from "node:test";
 import { AgentSession } from "../../../../hub/uplink/agent-session.ts";
+import { InFlightPool } from "../../../../hub/uplink/in-flight-pool.ts";
 import type { KnownAgent } from "../../../../hub/uplink/registry.ts";
 import { stampProducer } from "../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../shared/batch/records.ts";
 import { systemClock } from "../../../../shared/clock.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import type { HubFrame, Produce } from "../../../../shared/uplink/frames.ts";
+import { ledgerOf } from "../../../support/hub-ledger.ts";
 import { MemoryEngine } from "../../../support/memory-engine.ts";
 
 const TOPIC = "readings";
@@ -18,15 +20,16 @@ function startSession(engine: MemoryEngine) {
   const sent: HubFrame[] = [];
   const session = new AgentSession({
     engine,
-    ledger: { record: () => Promise.resolve() },
+    ledger: ledgerOf([]),
     logger: silentLogger(),
     clock: systemClock,
     autoCreateTopics: false,
     creditBytes: 8 * 1024 * 1024,
+    inFlight: new InFlightPool(Infinity),
     address: "",
     send: (frame) => void sent.push(frame),
     refuse: (error) => assert.fail(error),
-    introduce: (introduction) => ({ introduction, counters: { refused: 0 } }) as unknown as KnownAgent,
+    introduce: async (introduction) => ({ introduction, counters: { refused: 0 } }) as unknown as KnownAgent,
   });
   return { session, sent };
 }
@@ -47,7 +50,7 @@ test("a batch refused for a topic that is gone: what follows it is refused too, 
   await engine.createTopic({ name: TOPIC, partitionCount: 1 });
   const { session, sent } = startSession(engine);
   const topics = [{ name: TOPIC, partitions: 1 }];
-  session.receive({ t: "hello", agent: "a", producer: PRODUCER_ID, version: "1", topics });
+  session.receive({ t: "hello", agent: "a", producer: PRODUCER_ID, instance: "1", version: "1", topics });
   await settled();
   session.receive(produce(1, 0));
   await settled();

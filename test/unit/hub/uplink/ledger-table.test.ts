@@ -15,7 +15,11 @@ const loss: DeclaredLoss = {
   epoch: 3,
   from: 100,
   to: 149,
+  entry: 0,
+  records: 50,
   reason: "overflow",
+  since: 1_600_000_000_000,
+  until: 1_600_000_000_500,
   declaredAt: 1_700_000_000_000,
 };
 
@@ -30,21 +34,32 @@ test("loss ledger: what was declared is there after a restart", async (t) => {
   assert.equal(before.calls[0]?.durability, "fsync");
 });
 
-test("loss ledger: a gap declared again is one entry, and its later end counts", async (t) => {
+test("loss ledger: a gap declared again is one entry, and the larger number counts", async (t) => {
   const log = new DirectExtensionLog(path.join(tempDir(t), "log.db"), [ledgerTable]);
   onCleanUp(t, () => log.close());
   const ledger = new LedgerTable(log);
   await ledger.record(loss);
-  await ledger.record({ ...loss, epoch: 4, to: 160 });
-  await ledger.record({ ...loss, to: 120 });
-  await ledger.record({ ...loss, from: 200, to: 200, reason: "corrupt" });
+  const unstored = { ...loss, epoch: 0, from: 200, to: 199, entry: 1_600_000_000_000, records: 3 };
+  await ledger.record(unstored);
+  await ledger.record({ ...unstored, records: 8, until: 1_600_000_009_000 });
+  await ledger.record(loss);
+  await ledger.record({ ...loss, reason: "corrupt", records: 1, to: 100 });
   const entries = await ledger.list(10);
   assert.deepEqual(
-    entries.map(({ from, to, reason }) => ({ from, to, reason })),
+    entries.map(({ from, to, records, until, reason }) => ({ from, to, records, until, reason })),
     [
-      { from: 200, to: 200, reason: "corrupt" },
-      { from: 100, to: 160, reason: "overflow" },
+      { from: 200, to: 199, records: 8, until: 1_600_000_009_000, reason: "overflow" },
+      { from: 100, to: 100, records: 1, until: 1_600_000_000_500, reason: "corrupt" },
+      { from: 100, to: 149, records: 50, until: 1_600_000_000_500, reason: "overflow" },
     ],
   );
   assert.equal((await ledger.list(1)).length, 1);
+  const totals = await ledger.totals();
+  assert.deepEqual(
+    totals.map(({ reason, records }) => [reason, records]),
+    [
+      ["corrupt", 1],
+      ["overflow", 58],
+    ],
+  );
 });

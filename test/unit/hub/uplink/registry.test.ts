@@ -3,7 +3,8 @@ import test from "node:test";
 import { AGENTS_KNOWN_MAX, AgentRegistry } from "../../../../hub/uplink/registry.ts";
 import { VirtualTimers } from "../../../support/virtual-timers.ts";
 
-const introduction = (producerId: bigint) => ({ agent: "raspberrypi", producerId, version: "1", address: "192.0.2.1" });
+const named = { agent: "raspberrypi", instance: "1", version: "1", address: "192.0.2.1" } as const;
+const introduction = (producerId: bigint) => ({ ...named, producerId });
 
 test("registry: agents of one name are told apart by their producer id", () => {
   const registry = new AgentRegistry(new VirtualTimers());

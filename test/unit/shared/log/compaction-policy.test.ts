@@ -8,7 +8,7 @@ const policy: CompactionPolicy = { dirtyRatioMin: 0.5, lagMsMin: 0, lagMsMax: In
 
 function reason(state: Partial<CompactionState>, over: Partial<CompactionPolicy> = {}) {
   const dirty = { firstDirtyOffset: 10, cleanableEnd: 20, cleanBytes: 100, dirtyBytes: 100 };
-  const rest = { firstDirtyTimestamp: undefined, lastHorizon: undefined };
+  const rest = { firstDirtyStoredAt: undefined, lastHorizon: undefined };
   return compactionReason({ ...dirty, ...rest, ...state }, { ...policy, ...over }, NOW);
 }
 
@@ -27,9 +27,9 @@ test("compaction: never while nothing can be cleaned", () => {
 
 test("compaction: a dirty record beyond the longest lag makes it due, whatever the ratio", () => {
   const little = { dirtyBytes: 1 };
-  assert.equal(reason({ ...little, firstDirtyTimestamp: NOW - 50 }, { lagMsMax: 50 }), undefined);
-  assert.equal(reason({ ...little, firstDirtyTimestamp: NOW - 51 }, { lagMsMax: 50 }), "lag");
-  assert.equal(reason({ ...little, firstDirtyTimestamp: NOW - 51, cleanableEnd: 10 }, { lagMsMax: 50 }), undefined);
+  assert.equal(reason({ ...little, firstDirtyStoredAt: NOW - 50 }, { lagMsMax: 50 }), undefined);
+  assert.equal(reason({ ...little, firstDirtyStoredAt: NOW - 51 }, { lagMsMax: 50 }), "lag");
+  assert.equal(reason({ ...little, firstDirtyStoredAt: NOW - 51, cleanableEnd: 10 }, { lagMsMax: 50 }), undefined);
 });
 
 test("compaction: tombstones past their horizon make it due by themselves", () => {

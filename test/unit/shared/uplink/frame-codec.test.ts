@@ -8,20 +8,22 @@ import type { AgentFrame, HubFrame } from "../../../../shared/uplink/frames.ts";
 
 const topics = [{ name: "readings.hall-1", partitions: 4 }];
 
+const lost = { entry: 0, records: 2 ** 50 + 1, reason: "overflow", since: 0, until: 1_700_000_000_000 } as const;
 const agentFrames: AgentFrame[] = [
-  { t: "hello", agent: "gateway 7", producer: 2n ** 63n - 1n, version: "1.2.3", topics },
-  { t: "hello", agent: "", producer: 5n, version: "", topics: [] },
+  { t: "hello", agent: "gateway 7", producer: 2n ** 63n - 1n, instance: "3f", version: "1.2.3", topics },
+  { t: "hello", agent: "", producer: 5n, instance: "", version: "", topics: [] },
   { t: "announce", topics },
   { t: "produce", id: 1, topic: "a", partition: 0, acks: "all", batch: Buffer.from("bytes of a batch") },
   { t: "produce", id: 2 ** 40, topic: "b", partition: 255, acks: "none", batch: Buffer.alloc(0) },
-  { t: "gap", id: 3, topic: "a", partition: 1, epoch: 32_767, from: 0, to: 2 ** 50, reason: "overflow" },
+  { t: "gap", id: 3, topic: "a", partition: 1, epoch: 32_767, from: 0, to: 2 ** 50, ...lost },
+  { t: "gap", id: 4, topic: "a", partition: 1, epoch: 0, from: 0, to: -1, ...lost },
   { t: "status", status: { pendingRecords: 3, name: "x", list: [1, null, true], nested: { a: -1.5 } } },
 ];
 
 const hubFrames: HubFrame[] = [
   {
     t: "welcome",
-    positions: [{ topic: "a", partition: 3, epoch: 0, lastSequence: 2 ** 31 - 1 }],
+    positions: [{ topic: "a", partition: 3, epoch: 0, lastSequence: 2 ** 31 - 1, records: 2 ** 40, lost: 7 }],
     topics,
     credit: 8 * 1024 * 1024,
     time: 1_700_000_000_000,
@@ -93,7 +95,7 @@ test("frame codec: a whole number of any CBOR width is a whole number", () => {
 test("frame codec: wrong fields are violations", () => {
   const produce = { t: "produce", id: 1, topic: "a", partition: 0, acks: "all", batch: Buffer.from("x") };
   const gap = { t: "gap", id: 1, topic: "a", partition: 0, epoch: 0, from: 5, to: 5, reason: "overflow" };
-  const hello = { t: "hello", agent: "a", producer: 1n, version: "1", topics: [] };
+  const hello = { t: "hello", agent: "a", producer: 1n, instance: "1", version: "1", topics: [] };
   const wrong: unknown[] = [
     null,
     7,

@@ -184,6 +184,34 @@ test("a full partition limit counts as its bytes though no whole batch fits the 
   assert.deepEqual(baseOffsets(await fetch(request)), [[0]]);
 });
 
+test("before a damaged end a consumer waits as at the end, and goes on behind it", async () => {
+  const { engine, timers, fetch } = await setUp();
+  await append(engine, 0, 10);
+  await append(engine, 0, 10);
+  const read = engine.read.bind(engine);
+  let reads = 0;
+  // The second batch cannot be read: a reader skips it.
+  engine.read = (request) => {
+    reads++;
+    if (request.offset !== 1) return read(request);
+    const result = read({ ...request, offset: Math.min(2, engine.offsets(request).highWatermark) });
+    return { ...result, highWatermark: engine.offsets(request).highWatermark };
+  };
+  let isAnswered = false;
+  const expired = fetch(fetching([{ fetchOffset: 1 }, { partition: 1 }], { maxWaitMs: 500 })).finally(
+    () => (isAnswered = true),
+  );
+  await timers.advance(499);
+  assert.deepEqual([isAnswered, reads], [false, 1]);
+  await timers.advance(1);
+  assert.deepEqual(baseOffsets(await expired), [[], []]);
+
+  const fetched = fetch(fetching([{ fetchOffset: 1 }], { maxWaitMs: 500 }));
+  await settled();
+  await append(engine, 0, 10);
+  assert.deepEqual(baseOffsets(await fetched), [[2]]);
+});
+
 test("a deleted topic ends the waiting with an error", async () => {
   const { engine, fetch } = await setUp();
   const fetched = fetch(fetching([{}], { maxWaitMs: 5000 }));

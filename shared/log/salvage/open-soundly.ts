@@ -1,0 +1,58 @@
+/**
+ * Opens the log for writing, whatever it looks like: finishes a salvage that was interrupted, looks for damage, salvages
+ * what is damaged, and tells of what it found.
+ */
+import type { Database } from "better-sqlite3";
+import type { Clock } from "../../clock.ts";
+import type { Offset } from "../../ids.ts";
+import { PAGE_BYTES, openForWriting } from "../open-database.ts";
+import { findDamage } from "./find-damage.ts";
+import { saveIncident } from "./incidents.ts";
+import { loadCatalog } from "./log-catalog.ts";
+import { skipAhead } from "./repaired-places.ts";
+import { beginSalvage, finishSalvage, unfinishedSalvage } from "./salvage-log.ts";
+import { dispelSuspicion, isWalGone, noteStopped, suspicion } from "./suspicion.ts";
+
+export type SoundOptions = {
+  readonly directory: string;
+  /**
+   * Offsets that each partition leaves out where it is not known how far it had come: at a hub consumers have seen them. An
+   * agent needs none, its hub knows how far it was.
+   */
+  readonly margin: Offset;
+  readonly clock: Pick<Clock, "wallMs">;
+  /** Hears why, before a salvage begins: it may take minutes. */
+  readonly onSalvage: (cause: string) => void;
+};
+
+/** Within the lock of the directory. @throws StreamError LOG_VERSION, LOG_NOT_DURABLE. */
+export function openSoundly(options: SoundOptions): Database {
+  const { directory, margin, clock } = options;
+  // Before anything is opened: SQLite makes a new one.
+  const isGone = isWalGone(directory);
+  const hasLostWal = !makeSound(options) && isGone;
+  const database = openForWriting(directory);
+  if (hasLostWal) {
+    const cause = "log.db-wal is missing: what had not been moved into log.db is lost";
+    const note = { at: clock.wallMs(), cause, batches: 0, records: 0, lost: [], damaged: 0, strays: 0 };
+    const tell = database.transaction(() => saveIncident(database, { ...note, skipped: skipAhead(database, margin) }));
+    tell.immediate();
+  }
+  return database;
+}
+
+/** Whether there was something to salvage. */
+function makeSound({ directory, margin, clock, onSalvage }: SoundOptions): boolean {
+  const unfinished = unfinishedSalvage(directory);
+  const cause = unfinished?.cause ?? suspicion(directory) ?? findDamage(directory, loadCatalog(directory));
+  if (cause === undefined) return false;
+  onSalvage(cause);
+  finishSalvage(unfinished ?? beginSalvage(directory, cause, clock.wallMs()), {
+    directory,
+    margin,
+    pageBytes: PAGE_BYTES,
+  });
+  dispelSuspicion(directory);
+  noteStopped(directory);
+  return true;
+}
