@@ -11,15 +11,22 @@ import type { Clock } from "../shared/clock.ts";
 import { formatListenAddress } from "../shared/config/listen-address.ts";
 import { toStreamError } from "../shared/errors.ts";
 import type { StreamError } from "../shared/errors.ts";
+import type { Offset } from "../shared/ids.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
+import type { LogPartition } from "../shared/log/partitioned-log.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
+import { divideDisk } from "./buffer/disk-budget.ts";
+import { DiskUse } from "./buffer/disk-use.ts";
+import { Expiry } from "./buffer/expiry.ts";
 import { diskBytesWritten } from "./admin/disk-writes.ts";
 import { AdminHttpServer } from "./admin/http.ts";
 import { StatusCollector } from "./admin/status.ts";
 import type { AgentConfig } from "./config.ts";
+import { DuplicateWindow } from "./ingest/duplicate-window.ts";
 import { Ingest } from "./ingest/ingest.ts";
+import { LossLedger } from "./ledger/loss-ledger.ts";
 import { QosTwoPackets } from "./ingest/qos-two-packets.ts";
 import { compileRoutes, policyOf } from "./ingest/route.ts";
 import type { Route } from "./ingest/route.ts";
@@ -28,8 +35,8 @@ import { MqttListener } from "./mqtt/listener.ts";
 import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
 
-/** Smaller than the hub's: an agent's disk is, and so are its commits. */
-const RESERVE_BYTES = 4 * 1024 * 1024;
+const SALVAGE_TEXT =
+  "the log is damaged: its files go to quarantine, what can be read is carried over, the rest is declared lost";
 
 export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
 
@@ -48,6 +55,8 @@ type Core = AgentParts & {
   readonly routes: readonly Route[];
   readonly log: WorkerLog;
   readonly qosTwo: QosTwoPackets;
+  readonly ledger: LossLedger;
+  readonly space: DiskUse;
   readonly uplink: Uplink | undefined;
 };
 
@@ -61,24 +70,17 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
   const { routes } = compileRoutes(config.routes);
   warnOfWeakRoutes(routes, logger);
 
-  const log = await lifecycle.start({
-    name: "the log",
-    start: () => openLog(config, logger),
-    stop: (part) => part.close(),
-    startMsMax: Infinity,
+  const parts = { logger, clock };
+  const core = await startCore(lifecycle, {
+    ...{ ...parts, config, routes },
+    onFatal: (error) => {
+      failure = toStreamError(error);
+      logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the agent stops");
+      failed.resolve(error);
+    },
+    statusReport: () => status?.summary() ?? {},
   });
-  log.onFatal((error) => {
-    failure = toStreamError(error);
-    logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the agent stops");
-    failed.resolve(error);
-  });
-  // Before the first message: the uplink marks where the log ends now. It does not wait for the hub.
-  const uplink = await lifecycle.start({
-    name: "the uplink",
-    start: () => startUplink(config, { log, routes, logger, clock, statusReport: () => status?.summary() ?? {} }),
-    stop: (part) => part?.close(),
-  });
-  const core: Core = { config, routes, log, uplink, logger, clock, qosTwo: await QosTwoPackets.load(log) };
+  const { log, space, ledger, uplink } = core;
   const ingest = await lifecycle.start({
     name: "the ingest",
     start: () => createIngest(core),
@@ -97,11 +99,13 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     version: packageJson.version,
     clock,
     log,
-    capBytes: config.log.bytesMax,
+    space,
     ingest,
+    integrity: () => log.integrity,
+    ledger,
     uplink,
     mqtt: { stats: () => mqttCounts(mqtt) },
-    diskBytesWritten,
+    diskBytesWritten: () => diskBytesWritten(config.data.dir),
     failure: () => (isStopping ? { code: "CLOSING", message: "the agent is stopping" } : failure),
   });
   const admin = new AdminHttpServer({ ...config.admin.listen, logger, status });
@@ -126,6 +130,39 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
   return { addresses, failed: failed.promise, close };
 }
 
+type CoreParts = AgentParts &
+  Pick<Core, "config" | "routes"> & {
+    readonly onFatal: (error: Error) => void;
+    readonly statusReport: () => Readonly<Record<string, unknown>>;
+  };
+
+/** What has to be there before the first message. */
+async function startCore(lifecycle: Lifecycle, { onFatal, statusReport, ...parts }: CoreParts): Promise<Core> {
+  const { config, routes, logger, clock } = parts;
+  const log = await lifecycle.start({
+    name: "the log",
+    start: () => openLog(config, logger),
+    stop: (part) => part.close(),
+    startMsMax: Infinity,
+  });
+  log.onFatal(onFatal);
+  const ledger = await LossLedger.load({ log, clock });
+  const space = await lifecycle.start({
+    name: "the watch over the disk",
+    start: () => watchDisk(config, log, logger),
+    stop: (part) => part.stop(),
+  });
+  // It marks where the log ends now, and does not wait for the hub.
+  const uplink = await lifecycle.start({
+    name: "the uplink",
+    start: () => startUplink(config, { log, ledger, routes, logger, clock, statusReport }),
+    stop: (part) => part?.close(),
+  });
+  const core: Core = { ...parts, log, ledger, space, uplink, qosTwo: await QosTwoPackets.load(log) };
+  await lifecycle.start({ name: "the expiry", start: () => startExpiry(core), stop: (part) => part?.stop() });
+  return core;
+}
+
 /** Counts by name, for people and metrics. */
 function mqttCounts(mqtt: MqttListener): Readonly<Record<string, number>> {
   const { retained, limits, ...counts } = mqtt.stats();
@@ -148,8 +185,9 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
     hasReaderThread: false,
     commitIntervalMs: config.log.commitIntervalMs,
     crashPointBeforeFsync: "agent-before-fsync",
-    reserveBytes: RESERVE_BYTES,
+    reserveBytes: divideDisk(config.log.bytesMax).reserveBytes,
     onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
+    onSalvage: (cause) => logger.error({ code: "LOG_CORRUPT", cause }, SALVAGE_TEXT),
     onRoom: (hasRoom) => {
       if (hasRoom) logger.info("the disk has room again: the log takes data");
       else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");
@@ -161,20 +199,36 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
   });
 }
 
+async function watchDisk({ log: { bytesMax, freeBytesMin }, data }: AgentConfig, log: WorkerLog, logger: Logger) {
+  const use = new DiskUse({ log, directory: data.dir, budget: divideDisk(bytesMax), freeBytesMin, logger });
+  await use.start();
+  return use;
+}
+
+function startExpiry({ config, log, ledger, uplink, logger }: Core): Expiry | undefined {
+  const { ageMsMax } = config.log;
+  if (ageMsMax === undefined) return undefined;
+  const pendingFrom = (partition: LogPartition): Offset => uplink?.pendingFrom(partition) ?? 0;
+  const expiry = new Expiry({ log, ledger, pendingFrom, ageMsMax, logger });
+  expiry.start();
+  return expiry;
+}
+
 async function startUplink(
   config: AgentConfig,
   parts: AgentParts & {
     readonly log: WorkerLog;
+    readonly ledger: LossLedger;
     readonly routes: readonly Route[];
     readonly statusReport: () => Readonly<Record<string, unknown>>;
   },
 ): Promise<Uplink | undefined> {
   const { hub, token, tokenFile: _tokenFile, ...options } = config.uplink;
-  const { log, routes, logger, clock, statusReport } = parts;
+  const { log, ledger, routes, logger, clock, statusReport } = parts;
   if (hub === undefined) {
     logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
     // A hub that is configured later has to learn where the log ended at this start, too.
-    await EpochStore.open(log, logEnds(log)).catch((error: unknown) => {
+    await EpochStore.open(log, ledger, logEnds(log)).catch((error: unknown) => {
       // A full disk must not keep the agent from starting.
       if (toStreamError(error).code !== "LOG_FULL") throw error;
       logger.warn({ err: error }, "the log has no room to note where it ended");
@@ -183,6 +237,7 @@ async function startUplink(
   }
   const uplink = new Uplink({
     log,
+    ledger,
     clock,
     logger,
     hubUrl: hub,
@@ -210,14 +265,26 @@ async function growTopic(log: WorkerLog, topic: string, partitionCount: number):
   }
 }
 
-function createIngest({ config, routes, log, qosTwo, uplink, logger, clock }: Core): Ingest {
+async function createIngest({
+  config,
+  routes,
+  log,
+  qosTwo,
+  ledger,
+  space,
+  uplink,
+  logger,
+  clock,
+}: Core): Promise<Ingest> {
   return new Ingest({
     log,
+    ledger,
     routes,
     qosTwo,
+    duplicates: await DuplicateWindow.load(log),
     clock,
     logger,
-    capBytes: config.log.bytesMax,
+    space,
     limits: config.ingest,
     ...(uplink === undefined ? {} : { pendingFrom: (partition) => uplink.pendingFrom(partition) }),
   });

@@ -22,6 +22,7 @@ import {
   secret,
   secretFile,
   text,
+  limitOrNone,
   wholeNumber,
 } from "../shared/config/fields.ts";
 import { UPLINK_BATCH_BYTES_MAX } from "../shared/uplink/frames.ts";
@@ -199,10 +200,23 @@ function routeProblem(problem: string): { path: (string | number)[]; message: st
 /** Below this a cap leaves no room for what one commit gathers. */
 const LOG_BYTES_MIN = 1_000_000;
 
+/** Enough for a system to go on with its own logs and updates. */
+const DISK_FREE_BYTES_MIN = 64 * 1024 * 1024;
+
 const log = z.strictObject({
   bytesMax: wholeNumber(
     { min: LOG_BYTES_MIN, default: GIB },
-    "Cap of what the log keeps. At 100 B a message and 2,000/s, 1 GiB lasts for more than an hour without the hub.",
+    "Cap of what the log takes on the disk, all files together. At 100 B a message and 2,000/s, 1 GiB lasts for more " +
+      "than an hour without the hub.",
+  ),
+  freeBytesMin: wholeNumber(
+    { min: 0, default: DISK_FREE_BYTES_MIN },
+    "While less than this is free on the file system, the log does not grow, whatever its cap.",
+  ),
+  ageMsMax: limitOrNone(
+    { min: MINUTE_MS, default: -1 },
+    "Records that the hub did not get within this time are dropped and declared lost (`expired`). The age is the time " +
+      "that the agent has run, not that of any clock.",
   ),
   commitIntervalMs: wholeNumber(
     { max: MINUTE_MS, default: 0 },

@@ -4,9 +4,17 @@
  */
 import type { Clock } from "../../shared/clock.ts";
 import type { Offset } from "../../shared/ids.ts";
+import { soundIntegrity } from "../../shared/log/log-integrity.ts";
+import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { IngestStats } from "../ingest/ingest-limits.ts";
-import type { LossCount } from "../ingest/loss-counts.ts";
+import type { LogSpace } from "../buffer/log-space.ts";
+import { addBalances, balanceOf } from "../ledger/balance.ts";
+import type { Balance } from "../ledger/balance.ts";
+import type { LossCount, LossLedger } from "../ledger/loss-ledger.ts";
+import type { LossRow } from "../ledger/loss-row.ts";
+import { DiskWriteMeter } from "./disk-writes.ts";
+import type { DiskWrites } from "./disk-writes.ts";
 import { RunwayMeter } from "./runway.ts";
 import type { LogSample, Runway } from "./runway.ts";
 
@@ -23,12 +31,17 @@ export interface MqttView {
   stats(): Readonly<Record<string, number>>;
 }
 
+/** Of the disk under the log. */
+export type DiskFigures = { readonly fileBytes: number; readonly diskFreeBytes: number | null };
+
 export type StatusSources = {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Pick<PartitionedLog, "id" | "topics" | "onCommit">;
-  readonly capBytes: number;
+  readonly space: Pick<LogSpace, "usedBytes" | "capBytes"> & Partial<DiskFigures>;
   readonly ingest: { stats(): IngestStats };
+  readonly integrity?: () => LogIntegrity;
+  readonly ledger: Pick<LossLedger, "totals" | "counts" | "rows" | "differences">;
   readonly uplink?: UplinkView | undefined;
   readonly mqtt?: MqttView | undefined;
   readonly diskBytesWritten: () => Promise<number | undefined>;
@@ -39,6 +52,8 @@ export type StatusSources = {
 export type TopicStatus = {
   readonly topic: string;
   readonly partitions: number;
+  /** accepted = delivered + pending + dropped, for each partition. */
+  readonly balances: readonly ({ readonly partition: number } & Balance)[];
   readonly pendingRecords: number;
   /** Estimated from the share of the stored records that are pending. */
   readonly pendingBytes: number;
@@ -52,23 +67,45 @@ export type AgentStatus = {
   readonly uptimeSeconds: number;
   readonly log: {
     readonly id: string;
+    /** In use of the log's database, and how much may be. */
     readonly usedBytes: number;
     readonly capBytes: number;
+    /** Of the database file, which does not shrink. */
+    readonly fileBytes: number | null;
+    /** On the file system. */
+    readonly diskFreeBytes: number | null;
     readonly pendingRecords: number;
     readonly pendingBytes: number;
     readonly topics: readonly TopicStatus[];
   };
   readonly runway: Runway;
-  readonly losses: readonly LossCount[];
-  readonly ingest: Omit<IngestStats, "losses">;
+  /** Damage to the log and what became of it. */
+  readonly integrity: LogIntegrity;
+  /** What the card has to take. */
+  readonly disk: DiskWrites;
+  readonly ledger: LedgerStatus;
+  readonly ingest: IngestStats;
   readonly uplink: ReturnType<UplinkView["status"]> | null;
   readonly mqtt: Readonly<Record<string, number>> | null;
   readonly process: { readonly diskBytesWritten: number | null; readonly residentBytes: number };
 };
 
+export type LedgerStatus = Balance & {
+  /** By topic and reason, since the installation. */
+  readonly losses: readonly LossCount[];
+  /** The newest entries, newest first. */
+  readonly entries: readonly LossRow[];
+  /** Partitions of which the hub has stored another number of records than were delivered: none, if all is well. */
+  readonly differences: ReturnType<LossLedger["differences"]>;
+};
+
+/** Entries of the ledger that the status shows. */
+const LEDGER_ENTRIES_MAX = 50;
+
 export class StatusCollector {
   readonly #sources: StatusSources;
   readonly #runway = new RunwayMeter();
+  readonly #diskWrites = new DiskWriteMeter();
   readonly #startedAtMs: number;
   readonly #removeListener: () => void;
 
@@ -77,8 +114,11 @@ export class StatusCollector {
     this.#startedAtMs = sources.clock.monotonicMs();
     this.#runway.add(this.#sample());
     this.#removeListener = sources.log.onCommit(() => {
-      if (this.#runway.isDue(sources.clock.monotonicMs())) this.#runway.add(this.#sample());
+      const nowMs = sources.clock.monotonicMs();
+      if (this.#runway.isDue(nowMs)) this.#runway.add(this.#sample());
+      if (this.#diskWrites.isDue(nowMs)) void this.#readDiskWrites();
     });
+    void this.#readDiskWrites();
   }
 
   /** Why the agent is not well; undefined while it is. */
@@ -88,7 +128,8 @@ export class StatusCollector {
 
   /** The few figures that the hub shows of its agents. */
   summary(): Readonly<Record<string, unknown>> {
-    const { capBytes, ingest } = this.#sources;
+    const { space, ledger } = this.#sources;
+    const { capBytes } = space;
     const topics = this.#topics();
     const sample = this.#sample();
     return {
@@ -97,17 +138,18 @@ export class StatusCollector {
       usedBytes: sample.usedBytes,
       capBytes,
       runway: this.#runway.estimate(sample, capBytes),
-      losses: ingest.stats().losses,
+      ...sumOf(topics),
+      losses: lossesByReason(ledger.counts()),
+      unreconciledPartitions: ledger.differences().length,
     };
   }
 
   async collect(): Promise<AgentStatus> {
-    const { version, clock, log, capBytes, ingest, uplink, mqtt } = this.#sources;
-    const diskBytes = await this.#sources.diskBytesWritten();
+    const { version, clock, log, space, ingest, ledger, uplink, mqtt } = this.#sources;
+    const diskBytes = await this.#readDiskWrites();
     const sample = this.#sample();
     this.#runway.add(sample);
     const topics = this.#topics();
-    const { losses, ...ingestStats } = ingest.stats();
     return {
       program: "agent",
       version,
@@ -116,14 +158,23 @@ export class StatusCollector {
       log: {
         id: log.id,
         usedBytes: sample.usedBytes,
-        capBytes,
+        capBytes: space.capBytes,
+        fileBytes: space.fileBytes ?? null,
+        diskFreeBytes: space.diskFreeBytes ?? null,
         pendingRecords: topics.reduce((sum, topic) => sum + topic.pendingRecords, 0),
         pendingBytes: topics.reduce((sum, topic) => sum + topic.pendingBytes, 0),
         topics,
       },
-      runway: this.#runway.estimate(sample, capBytes),
-      losses,
-      ingest: ingestStats,
+      runway: this.#runway.estimate(sample, space.capBytes),
+      disk: this.#diskWrites.report(clock.monotonicMs(), diskBytes, ingest.stats().committedRecords),
+      integrity: this.#sources.integrity?.() ?? soundIntegrity,
+      ledger: {
+        ...sumOf(topics),
+        losses: ledger.counts(),
+        entries: ledger.rows(LEDGER_ENTRIES_MAX),
+        differences: ledger.differences(),
+      },
+      ingest: ingest.stats(),
       uplink: uplink?.status() ?? null,
       mqtt: mqtt?.stats() ?? null,
       process: { diskBytesWritten: diskBytes ?? null, residentBytes: process.memoryUsage.rss() },
@@ -134,35 +185,52 @@ export class StatusCollector {
     this.#removeListener();
   }
 
+  async #readDiskWrites(): Promise<number | undefined> {
+    const bytes = await this.#sources.diskBytesWritten();
+    this.#diskWrites.add(this.#sources.clock.monotonicMs(), bytes);
+    return bytes;
+  }
+
   #topics(): TopicStatus[] {
-    const { log, uplink } = this.#sources;
-    return [...log.topics.values()].map(({ name, partitions }) => {
+    const { log, uplink, ledger } = this.#sources;
+    return [...log.topics.values()].map(({ name: topic, partitions }) => {
       let pendingRecords = 0;
       let pendingBytes = 0;
       let storedBytes = 0;
-      for (const partition of partitions) {
-        const { logStartOffset, logEndOffset, bytes } = partition;
-        const from = Math.max(logStartOffset, uplink?.pendingFrom(partition) ?? logStartOffset);
-        const pending = Math.max(0, logEndOffset - from);
+      const balances = partitions.map((each) => {
+        const { partition, logStartOffset, logEndOffset, bytes } = each;
+        const totals = ledger.totals({ topic, partition });
+        const balance = balanceOf(each, uplink?.pendingFrom(each) ?? 0, totals);
+        const { pending } = balance;
         pendingRecords += pending;
         if (pending > 0) pendingBytes += Math.round((bytes * pending) / (logEndOffset - logStartOffset));
         storedBytes += bytes;
-      }
-      return { topic: name, partitions: partitions.length, pendingRecords, pendingBytes, storedBytes };
+        return { partition, ...balance };
+      });
+      return { topic, partitions: partitions.length, balances, pendingRecords, pendingBytes, storedBytes };
     });
   }
 
   #sample(): LogSample {
-    let usedBytes = 0;
     let storedRecords = 0;
     let appendedRecords = 0;
     for (const { partitions } of this.#sources.log.topics.values()) {
-      for (const { bytes, logStartOffset, logEndOffset } of partitions) {
-        usedBytes += bytes;
+      for (const { logStartOffset, logEndOffset } of partitions) {
         storedRecords += logEndOffset - logStartOffset;
         appendedRecords += logEndOffset;
       }
     }
-    return { atMs: this.#sources.clock.monotonicMs(), usedBytes, storedRecords, appendedRecords };
+    const { clock, space } = this.#sources;
+    return { atMs: clock.monotonicMs(), usedBytes: space.usedBytes, storedRecords, appendedRecords };
   }
+}
+
+function sumOf(topics: readonly TopicStatus[]): Balance {
+  return addBalances(topics.flatMap(({ balances }) => balances));
+}
+
+function lossesByReason(counts: readonly LossCount[]): Readonly<Record<string, number>> {
+  const sums: Record<string, number> = {};
+  for (const { reason, records } of counts) sums[reason] = (sums[reason] ?? 0) + records;
+  return sums;
 }

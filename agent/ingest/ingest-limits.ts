@@ -1,5 +1,4 @@
 /** How much the ingest may hold in memory, and what it tells of itself. */
-import type { LossCount } from "./loss-counts.ts";
 
 export type IngestLimits = {
   /** Gathered or on their way to the disk. */
@@ -20,6 +19,9 @@ export const defaultIngestLimits: IngestLimits = {
   recordBytesMax: 1024 * 1024,
 };
 
+/** What is on its way counts against the log's cap; a small log must not be filled by it alone. */
+export const UNCOMMITTED_SHARE_OF_CAP = 1 / 16;
+
 export type IngestStats = {
   readonly receivedMessages: number;
   readonly committedRecords: number;
@@ -35,5 +37,4 @@ export type IngestStats = {
   /** The log is at its cap and turns messages away or holds them back. */
   readonly isWithoutRoom: boolean;
   readonly routedTopics: number;
-  readonly losses: readonly LossCount[];
 };

@@ -19,14 +19,17 @@ import type { Clock } from "../../shared/clock.ts";
 import { crashPoint } from "../../shared/crash-point.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { Offset } from "../../shared/ids.ts";
+import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { CommitPart, CommitSource, LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
+import type { LogSpace } from "../buffer/log-space.ts";
+import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { PublishMessage, PublishSink } from "../mqtt/publish-sink.ts";
+import type { DropPlace } from "./drops.ts";
 import { DuplicateWindow } from "./duplicate-window.ts";
-import { defaultIngestLimits } from "./ingest-limits.ts";
+import { UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
 import type { IngestLimits, IngestStats } from "./ingest-limits.ts";
 import { LogRoom } from "./log-room.ts";
-import { LossCounts } from "./loss-counts.ts";
 import type { Done } from "./open-commit.ts";
 import { BuilderPool, OpenCommit } from "./open-commit.ts";
 import type { QosTwoPackets } from "./qos-two-packets.ts";
@@ -40,8 +43,6 @@ import { WaitingMessages } from "./waiting-messages.ts";
 
 /** QoS 1 and 2 get this multiple of the limits before they are refused: their publishers are being held back already. */
 const ACKNOWLEDGED_LIMIT_FACTOR = 2;
-/** What is on its way counts against the log's cap; a small log must not be filled by it alone. */
-const UNCOMMITTED_SHARE_OF_CAP = 1 / 8;
 /** How often a log without room is looked at, besides after every commit: sweeps make room without one. */
 const ROOM_CHECK_MS = 100;
 
@@ -49,10 +50,13 @@ export type IngestOptions = {
   readonly log: PartitionedLog;
   readonly routes: readonly Route[];
   readonly qosTwo: QosTwoPackets;
+  /** Without it, what is stored is remembered until the process ends. */
+  readonly duplicates?: DuplicateWindow;
+  readonly ledger: LossLedger;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** What the log may hold. */
-  readonly capBytes: number;
+  /** What the log may hold, and holds. */
+  readonly space: LogSpace;
   readonly limits?: Partial<IngestLimits>;
   /** What the hub has, for topics that exist there. */
   readonly partitionCountOf?: (topic: string) => number | undefined;
@@ -64,17 +68,17 @@ export class Ingest implements PublishSink, CommitSource {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #qosTwo: QosTwoPackets;
+  readonly #ledger: LossLedger;
   readonly #limits: IngestLimits;
   readonly #topics: TopicDirectory;
   readonly #table: RouteTable<TopicLanes>;
   readonly #room: LogRoom;
-  readonly #duplicates = new DuplicateWindow();
-  readonly #losses = new LossCounts();
+  readonly #duplicates: DuplicateWindow;
   readonly #builders = new BuilderPool();
   readonly #request: () => void;
   readonly #removeCommitListener: () => void;
 
-  #nextCommitNumber = 1;
+  #nextCommitNumber: number;
   /** Commits that gather or are on their way, by each of their numbers. */
   readonly #unsettled = new Map<number, OpenCommit>();
   #open: OpenCommit;
@@ -94,13 +98,18 @@ export class Ingest implements PublishSink, CommitSource {
   #refusedMessages = 0;
 
   constructor(options: IngestOptions) {
-    const { log, routes, clock, logger, capBytes } = options;
+    const { log, routes, clock, logger, space } = options;
     this.#clock = clock;
     this.#logger = logger;
     this.#qosTwo = options.qosTwo;
+    this.#duplicates = options.duplicates ?? new DuplicateWindow();
+    this.#nextCommitNumber = this.#duplicates.firstCommit;
+    this.#ledger = options.ledger;
     const limits = { ...defaultIngestLimits, ...options.limits };
-    const uncommittedBytesMax = Math.min(limits.uncommittedBytesMax, capBytes * UNCOMMITTED_SHARE_OF_CAP);
-    this.#limits = { ...limits, uncommittedBytesMax };
+    const share = Math.floor(space.capBytesMax * UNCOMMITTED_SHARE_OF_CAP);
+    const uncommittedBytesMax = Math.min(limits.uncommittedBytesMax, share);
+    // A commit has one message at least.
+    this.#limits = { ...limits, uncommittedBytesMax, recordBytesMax: Math.min(limits.recordBytesMax, share) };
     this.#waiting = new WaitingMessages(this.#limits);
     this.#topics = new TopicDirectory({
       log,
@@ -112,8 +121,8 @@ export class Ingest implements PublishSink, CommitSource {
     this.#room = new LogRoom({
       log,
       clock,
-      capBytes,
-      losses: this.#losses,
+      space,
+      ledger: this.#ledger,
       policyOf: (topic) => policyOf(routes, topic),
       pendingFrom: options.pendingFrom ?? (() => 0),
       onTrimFailed: (error) => logger.warn({ err: error, code: error.code }, "the log could not be trimmed"),
@@ -134,14 +143,18 @@ export class Ingest implements PublishSink, CommitSource {
     const routed = this.#table.lookup(message.topic);
     const topic = routed.target;
     if (topic.lanes.length === 0) return this.#waitForTopic(topic, message, done);
-    const digest = message.qos === 1 ? (crc32c(message.payload) ^ routed.topicDigest) >>> 0 : 0;
+    const digest = message.qos === 1 ? digestOf(routed, message) : 0;
     if (message.messageId !== undefined && this.#isStoredBefore(message, digest, done)) return;
     if (this.#isOversized(message, routed)) {
       const limit = this.#limits.recordBytesMax;
       return this.#refuse(done, new StreamError("MESSAGE_TOO_LARGE", `the record is larger than ${limit} bytes`));
     }
-    const commit = this.#commitFor(topic, message, done);
+    const commit = this.#commitFor(routed, message, done);
     if (commit !== undefined) this.#gather(commit, routed, { message, done, digest });
+  }
+
+  beginSession(clientId: string): void {
+    this.#duplicates.beginSession(clientId);
   }
 
   /** The log is free: what has gathered becomes its next commit. */
@@ -156,12 +169,21 @@ export class Ingest implements PublishSink, CommitSource {
     const taken = this.#open;
     if (taken.isEmpty) return undefined;
     this.#open = this.#newCommit();
+    const appends = taken.close();
+    const packets = taken.packets.length === 0 ? [] : [this.#qosTwo.insertCall(taken.packets)];
+    const dropped = taken.drops.isEmpty ? undefined : this.#ledger.planDrops(taken.drops.list());
     return {
-      appends: taken.close(),
-      calls: taken.packets.length === 0 ? [] : [this.#qosTwo.insertCall(taken.packets)],
+      appends,
+      calls: [...packets, ...this.#duplicates.take(taken.numbers), ...(dropped?.calls ?? [])],
       durability: taken.durability,
-      done: () => this.#settle(taken, undefined),
-      failed: (error) => this.#settle(taken, error),
+      done: () => {
+        dropped?.apply();
+        this.#settle(taken, undefined);
+      },
+      failed: (error) => {
+        dropped?.cancel();
+        this.#settle(taken, error);
+      },
     };
   }
 
@@ -196,13 +218,14 @@ export class Ingest implements PublishSink, CommitSource {
       waitingMessages: this.#waiting.count,
       isWithoutRoom: this.#isWithoutRoom,
       routedTopics: this.#table.size,
-      losses: this.#losses.list(),
     };
   }
 
   get #isWithoutRoom(): boolean {
     return this.#room.admittedPriorityMin !== -Infinity;
   }
+
+  readonly #isUnanswered = (commit: number): boolean => this.#unsettled.has(commit);
 
   /** Whether the message is a repetition; then `done` hears of the commit of the first one. */
   #isStoredBefore(message: PublishMessage, digest: number, done: Done): boolean {
@@ -213,7 +236,7 @@ export class Ingest implements PublishSink, CommitSource {
       else if (this.#qosTwo.isPending(clientId, messageId)) this.#qosTwo.wait(clientId, messageId, done);
       else return false;
     } else {
-      const number = qos === 1 && dup ? this.#duplicates.find(clientId, messageId, digest) : undefined;
+      const number = qos === 1 && dup ? this.#duplicates.find(message, digest, this.#isUnanswered) : undefined;
       if (number === undefined) return false;
       const commit = this.#unsettled.get(number);
       if (commit === undefined) done();
@@ -230,9 +253,10 @@ export class Ingest implements PublishSink, CommitSource {
   }
 
   /** Where the message gathers; undefined when it was turned away, and answered. */
-  #commitFor(topic: TopicLanes, message: PublishMessage, done: Done): OpenCommit | undefined {
+  #commitFor(routed: RoutedTopic<TopicLanes>, message: PublishMessage, done: Done): OpenCommit | undefined {
+    const topic = routed.target;
     if (topic.held !== undefined || topic.policy.priority < this.#room.admittedPriorityMin) {
-      return this.#withoutRoom(topic, message, done);
+      return this.#withoutRoom(routed, message, done);
     }
     const { uncommittedBytesMax, uncommittedMessagesMax } = this.#limits;
     const factor = message.qos === 0 ? 1 : ACKNOWLEDGED_LIMIT_FACTOR;
@@ -240,21 +264,20 @@ export class Ingest implements PublishSink, CommitSource {
       this.#uncommittedBytes >= uncommittedBytesMax * factor ||
       this.#uncommittedMessages >= uncommittedMessagesMax * factor
     ) {
-      this.#turnAway(topic, message, done);
+      this.#turnAway(placeOf(routed), message, done);
       return undefined;
     }
     return this.#open;
   }
 
-  #withoutRoom(topic: TopicLanes, message: PublishMessage, done: Done): OpenCommit | undefined {
+  #withoutRoom(routed: RoutedTopic<TopicLanes>, message: PublishMessage, done: Done): OpenCommit | undefined {
+    const topic = routed.target;
     if (topic.policy.overflow !== "block") {
-      // Taken and dropped: a publisher that got no answer would only send it again.
-      this.#losses.add(topic.name, "overflow", 1);
-      done();
+      this.#drop(routed, message, done);
       return undefined;
     }
     if (this.#waiting.isFull(message.payload.length)) {
-      this.#turnAway(topic, message, done);
+      this.#turnAway(placeOf(routed), message, done);
       return undefined;
     }
     topic.held ??= this.#newCommit();
@@ -262,12 +285,33 @@ export class Ingest implements PublishSink, CommitSource {
     return topic.held;
   }
 
+  /**
+   * Taken and dropped: a publisher that got no answer would only send it again. The answer is a promise all the same,
+   * that the loss is told; so it waits for the commit that has it in the ledger.
+   */
+  #drop(routed: RoutedTopic<TopicLanes>, message: PublishMessage, done: Done): void {
+    const commit = this.#open;
+    commit.drops.add(placeOf(routed), "overflow", { unanswered: message.qos === 0 ? 1 : 0 });
+    if (!this.#isRequested) this.#requestCommit();
+    if (message.qos === 0) return done();
+    if (routed.destination.route.durability === "fsync") commit.durability = "fsync";
+    commit.dones.push(done);
+    // Sent again, it is not dropped and counted twice.
+    if (message.qos === 1) this.#duplicates.add(message, digestOf(routed, message), commit.numbers[0] as number);
+  }
+
   /** Over a limit of this process, whatever the log has room for. */
-  #turnAway(topic: TopicLanes, message: PublishMessage, done: Done): void {
+  #turnAway(place: DropPlace, message: PublishMessage, done: Done): void {
     if (message.qos !== 0)
       return this.#refuse(done, new StreamError("OVERLOADED", "too many messages wait for the disk"));
-    this.#losses.add(topic.name, "overload", 1);
+    this.#lose(place, "overload", 1);
     done();
+  }
+
+  /** Nobody waits for an answer. */
+  #lose(place: DropPlace, reason: LossReason, records: number): void {
+    this.#open.drops.add(place, reason, { records, unanswered: records });
+    if (!this.#isRequested) this.#requestCommit();
   }
 
   #gather(
@@ -276,7 +320,8 @@ export class Ingest implements PublishSink, CommitSource {
     { message, done, digest }: { message: PublishMessage; done: Done; digest: number },
   ): void {
     const topic = routed.target;
-    const bytes = commit.add(topic.lane(routed.keyHash), routed, message, this.#clock.wallMs());
+    const lane = topic.lane(routed.keyHash);
+    const bytes = commit.add(lane, routed, message, this.#clock.wallMs());
     if (routed.destination.route.durability === "fsync") commit.durability = "fsync";
     if (commit === this.#open) {
       this.#uncommittedBytes += bytes;
@@ -287,12 +332,13 @@ export class Ingest implements PublishSink, CommitSource {
     }
     const { qos, clientId, messageId } = message;
     if (qos === 0) {
-      commit.addUnanswered(topic.name);
+      commit.addUnanswered(lane.partition);
       return done();
     }
     commit.dones.push(done);
     if (messageId === undefined) return;
-    if (qos === 1) return this.#duplicates.add(clientId, messageId, digest, commit.numbers[0] as number);
+    if (qos === 1) return this.#duplicates.add(message, digest, commit.numbers[0] as number);
+    this.#duplicates.pass(message);
     const key = [clientId, messageId] as const;
     commit.packets.push(key);
     this.#qosTwo.begin(key);
@@ -304,22 +350,23 @@ export class Ingest implements PublishSink, CommitSource {
     if (error === undefined) {
       this.#committedBytes += commit.bytes;
       this.#committedRecords += commit.recordCount;
+      this.#room.sawStored();
     }
     this.#finish(commit, error);
   }
 
   /** Memory moves first, then the publishers hear. */
   #finish(commit: OpenCommit, error: Error | undefined): void {
-    for (const number of commit.numbers) {
-      this.#unsettled.delete(number);
-      if (error !== undefined) this.#duplicates.forgetCommit(number);
-    }
+    for (const number of commit.numbers) this.#unsettled.delete(number);
+    this.#duplicates.settle(commit.numbers, error === undefined);
     const repeaters = this.#qosTwo.settle(commit.packets, error);
     if (error === undefined) {
       crashPoint("agent-before-puback");
     } else {
       this.#refusedMessages += commit.dones.length;
-      for (const [topic, count] of commit.unanswered) this.#losses.add(topic, lossReason(error), count);
+      if (error instanceof StreamError && error.code === "LOG_FULL") this.#room.sawFull();
+      for (const [partition, count] of commit.unanswered) this.#lose(partition, lossReason(error), count);
+      if (!commit.drops.isEmpty) this.#open.drops.absorbUnanswered(commit.drops);
     }
     for (const done of commit.dones) done(error);
     for (const done of repeaters) done(error);
@@ -341,7 +388,7 @@ export class Ingest implements PublishSink, CommitSource {
   }
 
   #waitForTopic(topic: TopicLanes, message: PublishMessage, done: Done): void {
-    if (this.#waiting.isFull(message.payload.length)) return this.#turnAway(topic, message, done);
+    if (this.#waiting.isFull(message.payload.length)) return this.#turnAway(unmadePlace(topic), message, done);
     this.#waiting.add(topic, message, message.qos === 0 ? ignoreAnswer : done);
     if (message.qos === 0) done();
     this.#topics.make(topic);
@@ -360,7 +407,7 @@ export class Ingest implements PublishSink, CommitSource {
 
   #refuseWaiting(topic: TopicLanes, error: StreamError): void {
     for (const { message, done } of this.#waiting.take(topic)) {
-      if (message.qos === 0) this.#losses.add(topic.name, lossReason(error), 1);
+      if (message.qos === 0) this.#lose(unmadePlace(topic), lossReason(error), 1);
       else this.#refuse(done, error);
     }
   }
@@ -388,8 +435,23 @@ export class Ingest implements PublishSink, CommitSource {
   }
 }
 
+/** Of topic and payload. */
+function digestOf(routed: RoutedTopic<TopicLanes>, message: PublishMessage): number {
+  return (crc32c(message.payload) ^ routed.topicDigest) >>> 0;
+}
+
 /** QoS 0 was answered when it began to wait. */
 function ignoreAnswer(): void {}
+
+/** Where the message would go. */
+function placeOf({ target, keyHash }: RoutedTopic<TopicLanes>): DropPlace {
+  return target.lane(keyHash).partition;
+}
+
+/** A topic that has no partitions yet; its losses are told by the first one. */
+function unmadePlace({ name: topic }: TopicLanes): DropPlace {
+  return { topic, partition: 0, logEndOffset: 0 };
+}
 
 /** Why records of a commit that failed are lost, where their publishers do not wait for an answer. */
 function lossReason(error: Error): "overflow" | "overload" {

@@ -1,5 +1,5 @@
 /**
- * Keeps the log under its byte cap: asks overflow.ts what to do, has the log trim what must go, and counts what was lost.
+ * Keeps the log under its byte cap: asks overflow.ts what to do, has the log trim what must go, and notes what was lost.
  *
  * One round of trimming at a time. Sizes fall only when the log has swept the trimmed batches, shortly after the trim
  * itself; so the next round begins when they have fallen, or TRIM_VISIBLE_MS later, never before.
@@ -9,7 +9,8 @@ import type { StreamError } from "../../shared/errors.ts";
 import { toStreamError } from "../../shared/errors.ts";
 import type { Offset } from "../../shared/ids.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
-import type { LossCounts } from "./loss-counts.ts";
+import type { LogSpace } from "../buffer/log-space.ts";
+import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { StoredPartition, Trim } from "./overflow.ts";
 import { decideOverflow } from "./overflow.ts";
 import type { TopicPolicy } from "./route.ts";
@@ -22,8 +23,8 @@ const TRIM_VISIBLE_SHARE = 0.5;
 export type LogRoomOptions = {
   readonly log: PartitionedLog;
   readonly clock: Clock;
-  readonly capBytes: number;
-  readonly losses: LossCounts;
+  readonly space: LogSpace;
+  readonly ledger: Pick<LossLedger, "planTrim">;
   readonly policyOf: (topic: string) => TopicPolicy;
   /** The first record that the hub has not confirmed: what was delivered before is no loss. */
   readonly pendingFrom: (partition: LogPartition) => Offset;
@@ -45,6 +46,7 @@ export class LogRoom {
   #admittedPriorityMin = -Infinity;
   #round: TrimRound | undefined;
   #trimsOnTheirWay = 0;
+  #isRefusing = false;
 
   constructor(options: LogRoomOptions) {
     this.#options = options;
@@ -55,20 +57,22 @@ export class LogRoom {
     return this.#admittedPriorityMin;
   }
 
-  get usedBytes(): number {
-    let used = 0;
-    for (const topic of this.#options.log.topics.values()) {
-      for (const partition of topic.partitions) used += partition.bytes;
-    }
-    return used;
+  /** The log has refused a commit for want of room, whatever its size says. */
+  sawFull(): void {
+    this.#isRefusing = true;
+  }
+
+  /** The log has taken a commit. */
+  sawStored(): void {
+    this.#isRefusing = false;
   }
 
   /** Looks again. `incoming`: what is about to be stored; its bytes count as used. */
   consider(incoming: { readonly bytes: number; readonly priority: number }): void {
-    const usedBytes = this.usedBytes + incoming.bytes;
+    const { space } = this.#options;
     const { trims, admittedPriorityMin } = decideOverflow<LogPartition>({
-      capBytes: this.#options.capBytes,
-      usedBytes,
+      capBytes: space.capBytes,
+      usedBytes: Math.max(space.usedBytes + incoming.bytes, this.#isRefusing ? space.capBytes : 0),
       incomingPriority: incoming.priority,
       partitions: this.#stored(),
     });
@@ -101,19 +105,26 @@ export class LogRoom {
   }
 
   #trim({ partition, before }: Trim<LogPartition>): void {
-    const { log, pendingFrom, losses, onTrimFailed } = this.#options;
-    const from = partition.logStartOffset;
+    const { log, pendingFrom, onTrimFailed } = this.#options;
+    const from = Math.max(partition.logStartOffset, pendingFrom(partition));
     this.#trimsOnTheirWay++;
     void log.trim(partition, before).then(
       () => {
         this.#trimsOnTheirWay--;
-        losses.add(partition.topic, "overflow", before - Math.max(from, pendingFrom(partition)));
+        if (from < before) void this.#note(partition, from, before);
       },
       (error: unknown) => {
         this.#trimsOnTheirWay--;
         onTrimFailed(toStreamError(error));
       },
     );
+  }
+
+  /** When it was lost, for people. How much is lost, the offsets say; so a disk without room for the note does no harm. */
+  async #note(partition: LogPartition, from: Offset, before: Offset): Promise<void> {
+    const { log, ledger } = this.#options;
+    const { calls, apply } = ledger.planTrim(partition, { from, end: before, reason: "overflow" });
+    await log.call(calls, "os").then(apply, () => undefined);
   }
 }
 

@@ -8,6 +8,7 @@ import type { Timestamp } from "../../shared/ids.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Durability } from "../../shared/record.ts";
 import type { PublishMessage } from "../mqtt/publish-sink.ts";
+import { Drops } from "./drops.ts";
 import type { PacketKey } from "./qos-two-packets.ts";
 import type { RoutedTopic } from "./route-table.ts";
 import type { Lane, TopicLanes } from "./topic-lanes.ts";
@@ -46,8 +47,10 @@ export class OpenCommit {
   readonly #full: { readonly partition: LogPartition; readonly builder: BatchBuilder }[] = [];
   readonly dones: Done[] = [];
   readonly packets: PacketKey[] = [];
-  /** QoS 0 records by topic: nobody waits to hear of them, so they are counted when the commit fails. */
-  readonly unanswered = new Map<string, number>();
+  /** QoS 0 records: nobody waits to hear of them, so they are lost when the commit fails. */
+  readonly unanswered = new Map<LogPartition, number>();
+  /** Messages that are taken and not stored: the commit has them in the loss ledger. */
+  readonly drops = new Drops();
   durability: Durability = "os";
   bytes = 0;
   recordCount = 0;
@@ -60,7 +63,7 @@ export class OpenCommit {
   }
 
   get isEmpty(): boolean {
-    return this.recordCount === 0;
+    return this.recordCount === 0 && this.drops.isEmpty;
   }
 
   /** Copies the message into its batch. Returns the bytes it took. */
@@ -84,8 +87,8 @@ export class OpenCommit {
     return bytes;
   }
 
-  addUnanswered(topic: string): void {
-    this.unanswered.set(topic, (this.unanswered.get(topic) ?? 0) + 1);
+  addUnanswered(partition: LogPartition): void {
+    this.unanswered.set(partition, (this.unanswered.get(partition) ?? 0) + 1);
   }
 
   /** Takes over everything of `other`, whose lanes are none of this one's. */
@@ -95,9 +98,10 @@ export class OpenCommit {
     for (const full of other.#full) this.#full.push(full);
     for (const done of other.dones) this.dones.push(done);
     for (const key of other.packets) this.packets.push(key);
-    for (const [topic, count] of other.unanswered) {
-      this.unanswered.set(topic, (this.unanswered.get(topic) ?? 0) + count);
+    for (const [partition, count] of other.unanswered) {
+      this.unanswered.set(partition, (this.unanswered.get(partition) ?? 0) + count);
     }
+    this.drops.absorb(other.drops);
     if (other.durability === "fsync") this.durability = "fsync";
     this.bytes += other.bytes;
     this.recordCount += other.recordCount;

@@ -184,6 +184,9 @@ export class MqttBroker {
       const granted = this.#connections.get(client.conn)?.subscriptions;
       for (const topic of topics) granted?.delete(topic);
     });
+    aedes.on("clientReady", (client) => {
+      if (client.clean) this.#options.sink.beginSession?.(client.id);
+    });
     aedes.on("clientError", (client, error) => this.#connectionFailed(client, error));
     aedes.on("connectionError", (client, error) => this.#connectionFailed(client, error));
     (aedes as NodeJS.EventEmitter).on("error", (error: Error) => {

@@ -19,4 +19,7 @@ export interface PublishSink {
    * connection is closed.
    */
   publish(message: PublishMessage, done: (error?: Error) => void): void;
+
+  /** The client has connected with CleanSession = 1: what it has sent before, it owes no more and should not repeat. */
+  beginSession?(clientId: string): void;
 }

@@ -4,6 +4,7 @@
  * Persisted, then remembered, then told to the hub: an epoch or a gap is on disk before the core hears so, and only then
  * something of it is sent.
  */
+import { randomBytes } from "node:crypto";
 import { stampProducer } from "../../shared/batch/record-batch.ts";
 import { toStreamError } from "../../shared/errors.ts";
 import type { StreamError } from "../../shared/errors.ts";
@@ -40,6 +41,7 @@ export interface FrameSink {
 
 /** Two, so that the log reads the next batch while one is being sent. */
 const READS_MAX = 2;
+const INSTANCE_BYTES = 8;
 /** What waits in the process for a slow link; the kernel's own buffer comes on top. */
 const SOCKET_BYTES_MAX = 1024 * 1024;
 const REFUSED_MS_MIN = 1_000;
@@ -58,13 +60,14 @@ export class CoreRunner {
   constructor(parts: CoreRunnerParts) {
     const { log, store, logger, agentName: agent, version, policyOf, batchBytesMax, inFlightBytesMax } = parts;
     this.#parts = parts;
+    const instance = randomBytes(INSTANCE_BYTES).toString("hex");
     this.#cursors = new Cursors({ log, store, logger });
     this.#core = new UplinkCore({
-      identity: () => ({ agent, version, producerId: store.producerId }),
+      identity: () => ({ agent, version, instance, producerId: store.producerId }),
       policyOf,
       remembered: ({ id, topic, partition }) => ({
         memory: store.memories.get(id),
-        gaps: store.gaps.filter((gap) => gap.topic === topic && gap.partition === partition),
+        gaps: store.ledger.open({ topic, partition }),
       }),
       options: {
         batchBytesMax,
@@ -76,6 +79,7 @@ export class CoreRunner {
       },
     });
     for (const topic of log.topics.values()) this.addSources(topic.partitions);
+    store.ledger.onOpen((at) => this.#declare(at));
   }
 
   get core(): Pick<UplinkCore, "phase" | "isQuiet" | "inFlightCount" | "inFlightBytes"> {
@@ -146,7 +150,9 @@ export class CoreRunner {
       case "settled":
         return this.#cursors.settle(this.#partition(effect.laneId), effect.settled, effect.delivered);
       case "gap-settled":
-        return this.#persist(() => this.#parts.store.settleGap(effect.gapId));
+        return this.#persist(() => this.#parts.store.ledger.confirm(effect.gapId, effect.records));
+      case "reconcile":
+        return this.#reconcile(effect);
       case "timer":
         return this.#startTimer(effect.laneId, effect.delayMs);
       case "partition-count":
@@ -187,9 +193,35 @@ export class CoreRunner {
   }
 
   async #adopt(changes: readonly AdoptChange[]): Promise<void> {
-    const gaps = await this.#parts.store.adopt(changes);
-    const adopted = changes.map(({ partitionId }, index) => ({ laneId: partitionId, gaps: gaps[index] ?? [] }));
+    const { store } = this.#parts;
+    await store.adopt(changes);
+    const adopted = changes.map(({ partitionId, topic, partition }) => ({
+      laneId: partitionId,
+      gaps: store.ledger.open({ topic, partition }),
+    }));
     this.#dispatch({ type: "adopted", adopted });
+  }
+
+  /** The ledger has something to tell the hub. */
+  #declare({ topic, partition }: { readonly topic: string; readonly partition: number }): void {
+    const { log, store } = this.#parts;
+    const laneId = log.topics.get(topic)?.partitions[partition]?.id;
+    if (laneId === undefined || !this.#partitions.has(laneId)) return;
+    this.#dispatch({ type: "gaps", laneId, gaps: store.ledger.open({ topic, partition }) });
+  }
+
+  #reconcile({ laneId, settled, hubRecords, hubLost }: Extract<UplinkEffect, { type: "reconcile" }>): void {
+    const { store, logger } = this.#parts;
+    const { topic, partition } = this.#partition(laneId);
+    const at = { topic, partition };
+    if (hubLost !== undefined && store.ledger.isForgotten(at, hubLost)) {
+      logger.info(at, "the hub has other losses in its ledger than it has confirmed; they are declared again");
+      this.#persist(() => store.ledger.declareAgain(at));
+    }
+    const records = hubRecords === undefined ? 0 : store.ledger.reconcile(at, settled, hubRecords);
+    if (records === 0) return;
+    const text = "the hub has stored another number of records than this agent has delivered";
+    logger.error({ code: "UNRECONCILED", ...at, records }, text);
   }
 
   async #renew(changes: readonly AdoptChange[]): Promise<void> {

@@ -16,6 +16,8 @@ import type { Delivered } from "./uplink-events.ts";
 
 export const TRIM_INTERVAL_MS = 1000;
 export const TRIM_BYTES = 4 * 1024 * 1024;
+/** After a trim that failed. */
+export const RETRY_MS = 5000;
 
 export type DeliveredCounts = Readonly<Record<Acks, number>>;
 
@@ -74,9 +76,14 @@ export class Cursors {
       const { log, store } = this.#parts;
       await Promise.all([store.settle(changes), ...moved.map(([partition, settled]) => log.trim(partition, settled))]);
     } catch (error) {
-      // Nothing is lost: what stays is trimmed with the next move, and the hub knows what it has.
-      const { code, message } = toStreamError(error);
+      // Nothing is lost: the hub knows what it has. But what stays takes room, so it is tried again.
+      const { code, message, retriable } = toStreamError(error);
       this.#parts.logger.warn({ code, reason: message }, "what the hub has could not be removed from the log");
+      if (!retriable) return;
+      for (const [partition, settled] of moved) {
+        if (!this.#moved.has(partition)) this.#moved.set(partition, settled);
+      }
+      this.#timer ??= setTimeout(() => void this.flush(), RETRY_MS).unref();
     }
   }
 }

@@ -1,21 +1,17 @@
 /**
  * What the uplink must not forget, as tables in the agent's log database: the installation's producer id, where each
- * partition's epochs began, how far each partition is settled, and the gaps the hub has not confirmed yet. An epoch is
- * on disk before its first batch is on the wire, a gap before its frame is.
+ * partition's epochs began, and how far each partition is settled. An epoch is on disk before its first batch is on the
+ * wire, in one commit with the gap before it (agent/ledger/).
  *
  * Partitions go by their number in the log, which is never used twice: a topic that is deleted and made again has
- * nothing in common with the old one. Gaps carry names, because they outlive their partition.
+ * nothing in common with the old one.
  */
 import type { Database, Statement } from "better-sqlite3";
 import type { Offset, Partition, ProducerEpoch, ProducerId } from "../../shared/ids.ts";
 import type { ExtensionMethods, LogExtension } from "../../shared/log/extension.ts";
-import { PRODUCER_EPOCH_MAX } from "../../shared/uplink/frames.ts";
-import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { EpochStart, LostRange } from "./resume.ts";
 
 export const EPOCH_EXTENSION = "uplink";
-
-export type PendingGap = LostRange & { readonly id: number; readonly epoch: ProducerEpoch };
 
 export type OpenArgs = {
   /** Taken if the installation has none yet. */
@@ -28,11 +24,9 @@ export type StoredPlace = {
   readonly fence: Offset | null;
   readonly epochs: readonly EpochStart[];
 };
-export type StoredGap = PendingGap & { readonly topic: string; readonly partition: Partition };
 export type OpenResult = {
   readonly producerId: ProducerId;
   readonly places: readonly StoredPlace[];
-  readonly gaps: readonly StoredGap[];
 };
 
 /** A hub was heard: where the partition goes on. The fence goes. */
@@ -46,6 +40,8 @@ export type AdoptChange = {
   readonly gaps: readonly LostRange[];
   /** The epoch that goes on after the gaps. */
   readonly epoch: ProducerEpoch;
+  /** Set when both sides begin to count anew: what the hub has stored of this producer. */
+  readonly hubRecords: number | undefined;
 };
 export type SettleChange = { readonly partitionId: number; readonly settled: Offset };
 export type RenewArgs = { readonly producerId: ProducerId; readonly changes: readonly AdoptChange[] };
@@ -64,35 +60,32 @@ CREATE TABLE IF NOT EXISTS uplink_epoch (
   previous_end INTEGER NOT NULL,
   PRIMARY KEY (partition_id, epoch)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uplink_gap (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  topic TEXT NOT NULL,
-  partition INTEGER NOT NULL,
-  epoch INTEGER NOT NULL,
-  from_offset INTEGER NOT NULL,
-  to_offset INTEGER NOT NULL,
-  reason TEXT NOT NULL
-);
 `;
 
-export const epochTable: LogExtension = { name: EPOCH_EXTENSION, schema: SCHEMA, prepare };
+export const epochTable: LogExtension = {
+  name: EPOCH_EXTENSION,
+  schema: SCHEMA,
+  // How far a partition is settled may lag behind, as ever.
+  copied: ["uplink_identity", "uplink_place", "uplink_epoch"],
+  prepare,
+};
 
 function prepare(database: Database): ExtensionMethods {
   const tables = new UplinkTables(database);
   return {
     open: (args: OpenArgs) => tables.open(args),
-    adopt: (changes: readonly AdoptChange[]) => changes.map((change) => tables.adopt(change)),
+    adopt: (changes: readonly AdoptChange[]) => {
+      for (const change of changes) tables.adopt(change);
+    },
     settle: (changes: readonly SettleChange[]) => {
       for (const { partitionId, settled } of changes) tables.settle(partitionId, settled);
     },
-    settleGap: (id: number) => tables.settleGap(id),
     renew: (args: RenewArgs) => tables.renew(args),
   };
 }
 
 type PlaceRow = { readonly partitionId: number; readonly settled: Offset; readonly fence: Offset | null };
 type EpochRow = EpochStart & { readonly partitionId: number };
-type GapRow = Omit<StoredGap, "reason"> & { readonly reason: string };
 
 class UplinkTables {
   readonly #database: Database;
@@ -100,10 +93,6 @@ class UplinkTables {
   readonly #settle: Statement<[number, Offset]>;
   readonly #beginEpoch: Statement<[number, number, Offset, Offset]>;
   readonly #forgetEpoch: Statement<[number, number]>;
-  readonly #adjacentGap: Statement<[string, number, string, Offset], { id: number; from: Offset }>;
-  readonly #addGap: Statement<[string, number, number, Offset, Offset, string]>;
-  readonly #removeGap: Statement<[number]>;
-  readonly #gapsOf: Statement<[string, number], GapRow>;
 
   constructor(database: Database) {
     this.#database = database;
@@ -117,15 +106,6 @@ class UplinkTables {
     );
     this.#beginEpoch = database.prepare("INSERT OR REPLACE INTO uplink_epoch VALUES (?, ?, ?, ?)");
     this.#forgetEpoch = database.prepare("DELETE FROM uplink_epoch WHERE partition_id = ? AND epoch = ?");
-    this.#adjacentGap = database.prepare(
-      `SELECT id, from_offset AS "from" FROM uplink_gap
-       WHERE topic = ? AND partition = ? AND reason = ? AND to_offset = ?`,
-    );
-    this.#addGap = database.prepare(
-      "INSERT INTO uplink_gap (topic, partition, epoch, from_offset, to_offset, reason) VALUES (?, ?, ?, ?, ?, ?)",
-    );
-    this.#removeGap = database.prepare("DELETE FROM uplink_gap WHERE id = ?");
-    this.#gapsOf = database.prepare(`${GAP_SQL} WHERE topic = ? AND partition = ? ORDER BY id`);
   }
 
   open({ producerId, partitions }: OpenArgs): OpenResult {
@@ -149,42 +129,24 @@ class UplinkTables {
       ...place,
       epochs: (epochsOf.get(place.partitionId) ?? []).map(toStart),
     }));
-    // Written by a version that let a gap keep an epoch beyond the last one.
-    database.prepare("UPDATE uplink_gap SET epoch = 0 WHERE epoch > ?").run(PRODUCER_EPOCH_MAX);
-    const gaps = database.prepare<[], GapRow>(`${GAP_SQL} ORDER BY id`).all().map(toGap);
-    return { producerId: BigInt(identity?.producer_id ?? producerId), places, gaps };
+    return { producerId: BigInt(identity?.producer_id ?? producerId), places };
   }
 
-  /** Returns the partition's gaps that the hub has not confirmed, oldest first. */
-  adopt(change: AdoptChange): PendingGap[] {
-    const { partitionId, topic, partition, newEpoch, forgottenEpoch, epoch } = change;
-    this.#save.run(partitionId, change.settled);
+  adopt({ partitionId, settled, newEpoch, forgottenEpoch }: AdoptChange): void {
+    this.#save.run(partitionId, settled);
     if (newEpoch !== undefined) {
       this.#beginEpoch.run(partitionId, newEpoch.epoch, newEpoch.firstOffset, newEpoch.previousEnd);
     }
     if (forgottenEpoch !== undefined) this.#forgetEpoch.run(partitionId, forgottenEpoch);
-    for (const { from, to, reason } of change.gaps) {
-      // Losses that follow upon each other while no hub confirms them stay one row.
-      const before = this.#adjacentGap.get(topic, partition, reason, from - 1);
-      if (before !== undefined) this.#removeGap.run(before.id);
-      this.#addGap.run(topic, partition, epoch, before?.from ?? from, to, reason);
-    }
-    return this.#gapsOf.all(topic, partition).map(toGap);
   }
 
   settle(partitionId: number, settled: Offset): void {
     this.#settle.run(partitionId, settled);
   }
 
-  settleGap(id: number): void {
-    this.#removeGap.run(id);
-  }
-
   /** A new producer starts with epoch 0 everywhere, behind what the old one has delivered. */
   renew({ producerId, changes }: RenewArgs): void {
     for (const change of changes) this.adopt({ ...change, newEpoch: undefined, forgottenEpoch: undefined });
-    // Gaps are declared by the new producer: the epochs of the old one end where they do not fit the wire any more.
-    this.#database.prepare("UPDATE uplink_gap SET epoch = 0").run();
     this.#database.prepare("DELETE FROM uplink_epoch").run();
     this.#database.prepare("UPDATE uplink_identity SET producer_id = ?").run(String(producerId));
   }
@@ -206,12 +168,6 @@ class UplinkTables {
   }
 }
 
-const GAP_SQL = `SELECT id, topic, partition, epoch, from_offset AS "from", to_offset AS "to", reason FROM uplink_gap`;
-
 function toStart({ epoch, firstOffset, previousEnd }: EpochRow): EpochStart {
   return { epoch, firstOffset, previousEnd };
-}
-
-function toGap(row: GapRow): StoredGap {
-  return { ...row, reason: row.reason as LossReason };
 }

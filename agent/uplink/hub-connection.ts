@@ -35,6 +35,8 @@ const PING_MS_MAX = 20_000;
 const PINGS_PER_SILENCE = 2;
 /** For the closing handshake; then the socket is destroyed. */
 const CLOSE_MS_MAX = 500;
+/** RFC 6455, section 7.4.1: the hub closes so what must not be there twice. */
+const POLICY_VIOLATION = 1008;
 const GOING_AWAY = 1001;
 
 export class HubConnection {
@@ -151,6 +153,7 @@ export class HubConnection {
   #closed(code: number, reason: string): void {
     clearTimeout(this.#connectTimer);
     clearInterval(this.#pingTimer);
+    if (code === POLICY_VIOLATION) this.#failure ??= new StreamError("AGENT_RUNS_TWICE", reason);
     const text = reason === "" ? `the hub closed the connection (${code})` : `the hub closed the connection: ${reason}`;
     this.#listener.closed(this.#failure ?? new StreamError("HUB_UNREACHABLE", text));
   }

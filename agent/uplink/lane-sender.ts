@@ -23,7 +23,8 @@ import {
   UPLINK_IN_FLIGHT_PER_PARTITION_MAX,
 } from "../../shared/uplink/frames.ts";
 import type { LossReason, Nack } from "../../shared/uplink/frames.ts";
-import type { PendingGap } from "./epoch-table.ts";
+import { entryOf } from "../ledger/loss-row.ts";
+import type { LossRow } from "../ledger/loss-row.ts";
 import { batchesInFlight, isQuiet, waitingBytes } from "./lane.ts";
 import type { Lane, Remedy, SentBatch, SentItem } from "./lane.ts";
 import { ReadyLanes } from "./ready-lanes.ts";
@@ -139,11 +140,12 @@ export class LaneSender {
 
   #serve(lane: Lane): void {
     if (lane.phase !== "active" || lane.isReading || lane.unsent !== undefined) return;
-    if (lane.gaps.length > 0) {
-      this.#sendGap(lane, lane.gaps);
+    const { source, next } = lane;
+    const gap = lane.gaps.find(({ from }) => from <= next);
+    if (gap !== undefined) {
+      this.#sendGap(lane, gap);
       return;
     }
-    const { source, next } = lane;
     if (source.logStartOffset > next) {
       this.#remedy(lane, { type: "lose", range: { from: next, to: source.logStartOffset - 1, reason: "overflow" } });
       return;
@@ -163,20 +165,27 @@ export class LaneSender {
     return waitingBytes(lane) >= this.#options.batchBytesMax * WORTH_SENDING_SHARE;
   }
 
-  #sendGap(lane: Lane, [gap, ...rest]: readonly PendingGap[]): void {
-    if (gap === undefined) return;
+  #sendGap(lane: Lane, gap: LossRow): void {
     if (this.#gapsInFlight >= UPLINK_GAPS_IN_FLIGHT_MAX) {
       this.#gapWaiters.add(lane);
       return;
     }
     const { topic, partition } = lane.source;
-    const { epoch, from, to, reason } = gap;
-    lane.gaps = rest;
+    const { epoch, from, to, records, reason, since, until } = gap;
+    lane.gaps = lane.gaps.filter((each) => each !== gap);
     const item: SentItem = { kind: "gap", id: this.#nextId++, gap };
     this.#gapsInFlight++;
     this.#fly(lane, item);
-    this.#ports.emit({ type: "send", frame: { t: "gap", id: item.id, topic, partition, epoch, from, to, reason } });
+    const what = { epoch, from, to, entry: entryOf(gap), records, reason, since, until };
+    this.#ports.emit({ type: "send", frame: { t: "gap", id: item.id, topic, partition, ...what } });
     this.#ready.add(lane);
+  }
+
+  /** What is on its way is confirmed or refused first. */
+  onGaps(lane: Lane, gaps: readonly LossRow[]): void {
+    const flying = new Set(lane.inFlight.flatMap((item) => (item.kind === "gap" ? [item.gap.id] : [])));
+    lane.gaps = gaps.filter(({ id }) => !flying.has(id));
+    this.wake(lane);
   }
 
   onRead(lane: Lane, batch: MergedBatch | undefined): void {
@@ -258,7 +267,7 @@ export class LaneSender {
     const { lane, item } = flight;
     if (item.kind === "batch") return this.#settle(lane, item);
     this.#land(lane, item);
-    this.#ports.emit({ type: "gap-settled", gapId: item.gap.id });
+    this.#ports.emit({ type: "gap-settled", gapId: item.gap.id, records: item.gap.records });
     this.#ready.add(lane);
     if (lane.phase === "held") this.#treat(lane);
   }

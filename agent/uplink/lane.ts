@@ -10,7 +10,7 @@
 import type { Offset, ProducerEpoch } from "../../shared/ids.ts";
 import type { MergedBatch } from "../../shared/log/partitioned-log.ts";
 import type { Acks } from "../../shared/record.ts";
-import type { PendingGap } from "./epoch-table.ts";
+import type { LossRow } from "../ledger/loss-row.ts";
 import type { LostRange, PartitionMemory, ResumePlan } from "./resume.ts";
 
 /** A partition of the log: a view that moves with the log. */
@@ -24,7 +24,7 @@ export type LaneSource = {
 };
 
 export type SentItem =
-  | { readonly kind: "gap"; readonly id: number; readonly gap: PendingGap }
+  | { readonly kind: "gap"; readonly id: number; readonly gap: LossRow }
   | {
       readonly kind: "batch";
       readonly id: number;
@@ -64,7 +64,7 @@ export type Lane = {
   /** The next record to read. */
   next: Offset;
   /** Written down as lost, not yet sent on this connection. */
-  gaps: readonly PendingGap[];
+  gaps: readonly LossRow[];
   /** Oldest first. */
   inFlight: SentItem[];
   isReading: boolean;
@@ -88,7 +88,7 @@ export type LaneStart = {
   readonly acks: Acks;
   readonly priority: number;
   readonly memory: PartitionMemory | undefined;
-  readonly gaps: readonly PendingGap[];
+  readonly gaps: readonly LossRow[];
 };
 
 export function newLane(source: LaneSource, { acks, priority, memory = emptyMemory, gaps }: LaneStart): Lane {

@@ -118,14 +118,26 @@ function lostRanges(from: Offset, end: Offset, settled: Offset): LostRange[] {
 function hubEndOf({ epochs, settled }: PartitionMemory, position: HubPosition | undefined): Offset {
   const oldest = epochs[0];
   invariant(oldest !== undefined, "no epoch was begun");
-  if (position === undefined) return oldest.firstOffset;
-  const index = epochs.findLastIndex(({ epoch }) => epoch <= position.epoch);
+  const index = position === undefined ? 0 : epochs.findLastIndex(({ epoch }) => epoch <= position.epoch);
   const known = epochs[index];
-  if (known === undefined) return oldest.firstOffset;
+  if (known === undefined) return passEmpty(oldest.firstOffset, epochs.slice(1));
+  const later = epochs.slice(index + 1);
   // An epoch between that is not remembered: what the hub has reaches at least to where the one before it began.
-  if (known.epoch !== position.epoch) return known.firstOffset;
-  const nextEpochStart = epochs[index + 1]?.firstOffset ?? Infinity;
-  return known.firstOffset + recordsUpTo(position.lastSequence, Math.min(settled, nextEpochStart) - known.firstOffset);
+  if (known.epoch !== position?.epoch) return passEmpty(known.firstOffset, later);
+  const nextEpochStart = later[0]?.firstOffset ?? Infinity;
+  const expected = Math.min(settled, nextEpochStart) - known.firstOffset;
+  return passEmpty(known.firstOffset + recordsUpTo(position.lastSequence, expected), later);
+}
+
+/**
+ * Epochs that began and brought nothing, because there was only a gap before the next: what the hub has reaches over them,
+ * where it has all that came before them.
+ */
+function passEmpty(hubEnd: Offset, later: readonly EpochStart[]): Offset {
+  let end = hubEnd;
+  for (const { firstOffset, previousEnd } of later.slice(0, -1))
+    if (end >= previousEnd) end = Math.max(end, firstOffset);
+  return end;
 }
 
 /** Sequences wrap: of the counts that end with `lastSequence`, the one that lies closest to what we expect. */

@@ -4,11 +4,18 @@ import type { Offset, ProducerEpoch, ProducerId, Sequence } from "../../shared/i
 import type { MergedBatch } from "../../shared/log/partitioned-log.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { Announce, Gap, Hello, HubFrame } from "../../shared/uplink/frames.ts";
-import type { AdoptChange, PendingGap } from "./epoch-table.ts";
+import type { LossRow } from "../ledger/loss-row.ts";
+import type { AdoptChange } from "./epoch-table.ts";
 import type { LaneSource } from "./lane.ts";
 import type { PartitionMemory } from "./resume.ts";
 
-export type UplinkIdentity = { readonly agent: string; readonly version: string; readonly producerId: ProducerId };
+export type UplinkIdentity = {
+  readonly agent: string;
+  readonly version: string;
+  readonly producerId: ProducerId;
+  /** Of this run of the program. */
+  readonly instance: string;
+};
 
 export type CoreOptions = {
   /** Stored batches are joined up to this size. */
@@ -29,7 +36,7 @@ export type CoreParts = {
   /** What the last run of the program left on disk. */
   readonly remembered: (source: LaneSource) => {
     readonly memory: PartitionMemory | undefined;
-    readonly gaps: readonly PendingGap[];
+    readonly gaps: readonly LossRow[];
   };
   readonly options: CoreOptions;
 };
@@ -39,7 +46,9 @@ export type UplinkEvent =
   | { readonly type: "opened" }
   | { readonly type: "frame"; readonly frame: HubFrame }
   /** Comes before "closed" if the connection ends meanwhile. */
-  | { readonly type: "adopted"; readonly adopted: readonly { laneId: number; gaps: readonly PendingGap[] }[] }
+  | { readonly type: "adopted"; readonly adopted: readonly { laneId: number; gaps: readonly LossRow[] }[] }
+  /** Everything of the lane that is to be declared; some of it may be on its way. */
+  | { readonly type: "gaps"; readonly laneId: number; readonly gaps: readonly LossRow[] }
   | { readonly type: "renewed" }
   | { readonly type: "read"; readonly laneId: number; readonly batch: MergedBatch | undefined }
   | { readonly type: "read-failed"; readonly laneId: number }
@@ -67,7 +76,18 @@ export type UplinkEffect =
   /** To disk under a new producer id, then "renewed". */
   | { readonly type: "renew"; readonly changes: readonly AdoptChange[] }
   | { readonly type: "settled"; readonly laneId: number; readonly settled: Offset; readonly delivered: Delivered }
-  | { readonly type: "gap-settled"; readonly gapId: number }
+  /** The hub has the gap, with so many records. */
+  | { readonly type: "gap-settled"; readonly gapId: number; readonly records: number }
+  /** Everything before `settled` is delivered or declared, and the hub says how much it has. */
+  | {
+      readonly type: "reconcile";
+      readonly laneId: number;
+      readonly settled: Offset;
+      /** Undefined while the two sides begin to count anew. */
+      readonly hubRecords: number | undefined;
+      /** Undefined if it has nothing of the partition, and says nothing. */
+      readonly hubLost: number | undefined;
+    }
   | { readonly type: "timer"; readonly laneId: number; readonly delayMs: number }
   | { readonly type: "partition-count"; readonly topic: string; readonly count: number }
   | { readonly type: "disconnect"; readonly error: StreamError }

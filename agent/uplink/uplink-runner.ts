@@ -11,6 +11,7 @@ import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
+import type { LossLedger } from "../ledger/loss-ledger.ts";
 import { failuresAfter, retryDelayMs } from "./backoff.ts";
 import { CoreRunner } from "./core-runner.ts";
 import type { DeliveredCounts } from "./cursors.ts";
@@ -49,6 +50,7 @@ const CLOSE_POLL_MS = 5;
 
 export type UplinkParts = {
   readonly log: UplinkLog;
+  readonly ledger: LossLedger;
   /** ws:// or wss://; without a path, /uplink. */
   readonly hubUrl: string;
   readonly agentName: string;
@@ -172,7 +174,7 @@ export class Uplink {
 
   async #open(ends: LogEnds): Promise<Opened> {
     const { batchBytesMax, inFlightBytesMax } = this.#options;
-    const store = await EpochStore.open(this.#parts.log, ends);
+    const store = await EpochStore.open(this.#parts.log, this.#parts.ledger, ends);
     return { store, runner: new CoreRunner({ ...this.#parts, store, batchBytesMax, inFlightBytesMax }) };
   }
 

@@ -12,12 +12,14 @@ import type { Offset } from "../../shared/ids.ts";
 import { invariant, unreachable } from "../../shared/invariant.ts";
 import { PRODUCER_EPOCH_MAX } from "../../shared/uplink/frames.ts";
 import type { Announced, HelloTopic, HubFrame, UplinkPosition } from "../../shared/uplink/frames.ts";
-import type { AdoptChange, PendingGap } from "./epoch-table.ts";
+import type { LossRow } from "../ledger/loss-row.ts";
+import { askPage } from "./ask-page.ts";
+import type { AdoptChange } from "./epoch-table.ts";
 import { disconnectLane, newLane } from "./lane.ts";
 import type { Lane, LaneSource, Placement } from "./lane.ts";
 import { LaneSender } from "./lane-sender.ts";
 import { planResume, rememberEpoch } from "./resume.ts";
-import type { LostRange, ResumePlan } from "./resume.ts";
+import type { LostRange, ResumeCause, ResumePlan } from "./resume.ts";
 import type { CoreParts, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
 
 export type UplinkPhase = "offline" | "greeting" | "connected" | "renewing";
@@ -32,6 +34,8 @@ export class UplinkCore {
   #hasUnknown = false;
   /** Epochs ran out while batches were in flight; at the next welcome there are none. */
   #mustRenew = false;
+  /** Heard so far for it. */
+  #plansToRenew: readonly LanePlan[] = [];
   #effects: UplinkEffect[] = [];
 
   constructor(parts: CoreParts) {
@@ -90,6 +94,8 @@ export class UplinkCore {
       case "adopted":
         for (const { laneId, gaps } of event.adopted) this.#onAdopted(this.#lane(laneId), gaps);
         return;
+      case "gaps":
+        return this.#sender.onGaps(this.#lane(event.laneId), event.gaps);
       case "renewed":
         return this.#onRenewed();
       case "read":
@@ -132,14 +138,15 @@ export class UplinkCore {
   #onOpened(): void {
     invariant(this.#phase === "offline", "two connections at once");
     this.#phase = "greeting";
-    const { agent, version, producerId } = this.#parts.identity();
+    const { agent, version, producerId, instance } = this.#parts.identity();
     const topics = this.#ask();
-    this.#emit({ type: "send", frame: { t: "hello", agent, version, producer: producerId, topics } });
+    this.#emit({ type: "send", frame: { t: "hello", agent, version, instance, producer: producerId, topics } });
   }
 
   #onClosed(): void {
     this.#phase = "offline";
     this.#isAnnouncing = false;
+    this.#plansToRenew = [];
     for (const lane of this.#lanes.values()) disconnectLane(lane);
     this.#sender.open(0);
   }
@@ -185,21 +192,22 @@ export class UplinkCore {
     this.#emit({ type: "send", frame: { t: "announce", topics } });
   }
 
-  /** The topics of lanes about which the hub was not asked yet. */
+  /** The topics of lanes about which the hub was not asked yet; those that are too many now are for later. */
   #ask(): HelloTopic[] {
     this.#hasUnknown = false;
     const counts = new Map<string, number>();
-    for (const lane of this.#lanes.values()) {
-      if (lane.phase !== "unknown") continue;
-      lane.phase = "asked";
-      counts.set(lane.source.topic, 1);
-    }
+    for (const { phase, source } of this.#lanes.values()) if (phase === "unknown") counts.set(source.topic, 1);
     if (counts.size === 0) return [];
     for (const { source } of this.#lanes.values()) {
       const count = counts.get(source.topic);
       if (count !== undefined) counts.set(source.topic, Math.max(count, source.partition + 1));
     }
-    return [...counts].map(([name, partitions]) => ({ name, partitions }));
+    const page = askPage(counts);
+    this.#hasUnknown = page.size < counts.size;
+    for (const lane of this.#lanes.values()) {
+      if (lane.phase === "unknown" && page.has(lane.source.topic)) lane.phase = "asked";
+    }
+    return [...page].map(([name, partitions]) => ({ name, partitions }));
   }
 
   #onAnswered({ topics, positions }: Pick<Announced, "topics" | "positions">): void {
@@ -212,9 +220,11 @@ export class UplinkCore {
       ownCounts.set(topic, Math.max(ownCounts.get(topic) ?? 0, partition + 1));
       if (lane.phase !== "asked") continue;
       lane.isAtHub = partition < (hubCounts.get(topic) ?? 0);
-      if (lane.isAtHub)
-        plans.push({ lane, plan: planResume(lane.memory, logStartOffset, heard.get(keyOf(lane.source))) });
-      else this.#askLater(lane);
+      const position = heard.get(keyOf(lane.source));
+      if (lane.isAtHub) {
+        const plan = planResume(lane.memory, logStartOffset, position);
+        plans.push({ lane, plan, hubRecords: position?.records ?? 0, hubLost: position?.lost });
+      } else this.#askLater(lane);
     }
     for (const [topic, count] of hubCounts) {
       if (count > (ownCounts.get(topic) ?? Infinity)) this.#emit({ type: "partition-count", topic, count });
@@ -233,11 +243,13 @@ export class UplinkCore {
   #resume(plans: readonly LanePlan[]): void {
     if (this.#mustRenew || plans.some(({ plan }) => plan.epoch > PRODUCER_EPOCH_MAX)) return this.#renew(plans);
     const changes: AdoptChange[] = [];
-    for (const { lane, plan } of plans) {
+    for (const { lane, plan, ...hub } of plans) {
       this.#noteResume(lane, plan);
       const { settled, fence } = lane.memory;
       const isOnDisk = plan.newEpoch === undefined && fence === undefined && plan.next >= settled;
-      const change = this.#adopt(lane, plan);
+      const change = this.#adopt(lane, plan, recountCauses.has(plan.cause) ? hub.hubRecords : undefined);
+      const hubRecords = plan.cause === "continued" ? hub.hubRecords : undefined;
+      this.#emit({ ...hub, type: "reconcile", laneId: lane.source.id, settled: plan.next, hubRecords });
       if (isOnDisk) this.#onAdopted(lane, lane.gaps);
       else changes.push(change);
     }
@@ -245,7 +257,7 @@ export class UplinkCore {
   }
 
   /** Until the change is on disk, nothing of the lane is sent and nothing of the plan is remembered. */
-  #adopt(lane: Lane, plan: Placement): AdoptChange {
+  #adopt(lane: Lane, plan: Placement, hubRecords?: number): AdoptChange {
     const { topic, partition, id: partitionId } = lane.source;
     const { epoch, next, newEpoch, gaps } = plan;
     const { epochs } = lane.memory;
@@ -253,10 +265,10 @@ export class UplinkCore {
     const forgottenEpoch = epochs.find((each) => !remembered.includes(each))?.epoch;
     lane.phase = "adopting";
     lane.placement = { ...plan, memory: { settled: next, fence: undefined, sentEnd: next, epochs: remembered } };
-    return { partitionId, topic, partition, settled: next, newEpoch, forgottenEpoch, gaps, epoch };
+    return { partitionId, topic, partition, settled: next, newEpoch, forgottenEpoch, gaps, epoch, hubRecords };
   }
 
-  #onAdopted(lane: Lane, gaps: readonly PendingGap[]): void {
+  #onAdopted(lane: Lane, gaps: readonly LossRow[]): void {
     const { placement } = lane;
     invariant(placement !== undefined, "nothing was to be adopted");
     lane.placement = undefined;
@@ -267,7 +279,18 @@ export class UplinkCore {
     lane.isFresh = true;
     lane.gaps = gaps;
     lane.phase = "active";
+    this.#settleAdopted(lane, placement.newEpoch === undefined);
     this.#sender.wake(lane);
+  }
+
+  /** What the hub has may still be in the log: its answer, or the trim, did not come before the last end. */
+  #settleAdopted(lane: Lane, isContinued: boolean): void {
+    const { source, acks, memory, countedEnd } = lane;
+    const { settled } = memory;
+    const records = isContinued ? Math.max(0, settled - countedEnd) : 0;
+    lane.countedEnd = Math.max(countedEnd, settled);
+    if (settled <= source.logStartOffset) return;
+    this.#emit({ type: "settled", laneId: source.id, settled, delivered: { records, bytes: 0, acks } });
   }
 
   /** The records of `range` never reach the hub; the lane goes on behind them in a new epoch. */
@@ -284,9 +307,14 @@ export class UplinkCore {
 
   /**
    * Under a new producer id every partition begins with epoch 0, behind what the old one has delivered. So it takes a
-   * moment at which that is known for all of them: a welcome.
+   * moment at which that is known for all of them: the welcome, and the answers about those that did not fit into it.
    */
-  #renew(plans: readonly LanePlan[]): void {
+  #renew(newPlans: readonly LanePlan[]): void {
+    this.#mustRenew = true;
+    for (const { lane } of newPlans) lane.phase = "adopting";
+    this.#plansToRenew = [...this.#plansToRenew, ...newPlans];
+    if ([...this.#lanes.values()].some(({ phase }) => phase === "unknown" || phase === "asked")) return;
+    const plans = this.#plansToRenew;
     const planned = new Set(plans.map(({ lane }) => lane));
     const isAllKnown = [...this.#lanes.values()].every((lane) => planned.has(lane) || !lane.isAtHub);
     if (!isAllKnown) return this.#renewAtNextWelcome();
@@ -328,7 +356,16 @@ export class UplinkCore {
   }
 }
 
-type LanePlan = { readonly lane: Lane; readonly plan: ResumePlan };
+type LanePlan = {
+  readonly lane: Lane;
+  readonly plan: ResumePlan;
+  /** Stored there of this producer, and in its ledger. */
+  readonly hubRecords: number;
+  readonly hubLost: number | undefined;
+};
+
+/** One side has lost what the other counts: from here on they count from what the hub has. */
+const recountCauses: ReadonlySet<ResumeCause> = new Set(["first", "rewound", "tail-lost", "foreign-epoch"]);
 
 const resumeTexts = {
   rewound: "the hub has lost records it had; what is still here is sent again, the rest is declared lost",

@@ -95,6 +95,13 @@ export const hubMetrics = {
     labels: [],
     read: (status) => oneValue(status.agents.length),
   },
+  hub_uplink_lost_records_total: {
+    type: "counter",
+    help: "Records that agents had accepted and have declared lost.",
+    labels: ["topic", "reason"],
+    read: (status) =>
+      status.losses.map(({ topic, reason, records }) => ({ value: records, labels: { topic, reason } })),
+  },
   hub_uplink_connected_agents: {
     type: "gauge",
     help: "Agents that are connected.",
@@ -160,5 +167,23 @@ export const hubMetrics = {
     help: "Bytes sent to Kafka clients.",
     labels: [],
     read: (status) => oneValue(status.kafka.bytesOutTotal),
+  },
+  hub_log_damaged_ranges: {
+    type: "gauge",
+    help: "Stretches of records that cannot be read, found since the start.",
+    labels: [],
+    read: (status) => oneValue(status.integrity.damagedRanges),
+  },
+  hub_log_damage_incidents: {
+    type: "gauge",
+    help: "Times that the log was found damaged and carried over, at most the last 20; /status tells of each.",
+    labels: [],
+    read: (status) => oneValue(status.integrity.incidents.length),
+  },
+  hub_log_damage_lost_records: {
+    type: "gauge",
+    help: "Records that could not be carried over.",
+    labels: [],
+    read: (status) => oneValue(status.integrity.lostRecords),
   },
 } as const satisfies MetricTable<HubStatus>;

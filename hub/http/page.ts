@@ -33,7 +33,7 @@ export function renderPage(status: HubStatus): string {
   const sections = [
     `<h1>Tributary hub</h1><p>Version ${escapeHtml(status.version)}, cluster ${escapeHtml(status.clusterId)},
      up ${status.uptimeSeconds} s.</p>`,
-    `<p><a href="/status">/status</a> <a href="/metrics">/metrics</a> <a href="/healthz">/healthz</a></p>`,
+    `<p><a href="/status">/status</a> <a href="/losses">/losses</a> <a href="/metrics">/metrics</a> <a href="/healthz">/healthz</a></p>`,
     `<h2>Addresses</h2>${table(["listener", "address"], Object.entries(status.addresses))}`,
     `<h2>Topics</h2>${table(
       ["topic", "partitions", "records", "bytes"],
@@ -49,8 +49,12 @@ export function renderPage(status: HubStatus): string {
       status.groups.map(({ group, state, members, lag }) => [group, state, members, lag]),
     )}`,
     `<h2>Agents</h2>${table(
-      ["agent", "connected"],
-      status.agents.map(({ agent, isConnected }) => [agent, isConnected ? "yes" : "no"]),
+      ["agent", "connected", "records declared lost"],
+      status.agents.map(({ agent, isConnected, declaredLost }) => [
+        agent,
+        isConnected ? "yes" : "no",
+        Object.values(declaredLost).reduce((sum, records) => sum + records, 0),
+      ]),
     )}`,
   ];
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Tributary hub</title></head><body>

@@ -2,8 +2,8 @@
  * The hub's HTTP listener: pages for people, supervisors and Prometheus, and the way in for the agents' uplink, which is
  * a WebSocket on the same port.
  *
- *   /  /status  /metrics  /healthz        answered here
- *   /uplink  (upgrade: websocket)         handed to the uplink, connection and all
+ *   /  /status  /losses  /metrics  /healthz        answered here
+ *   /uplink  (upgrade: websocket)                  handed to the uplink, connection and all
  */
 import { HttpServer } from "../../shared/http/http-server.ts";
 import type { HttpLimits, UpgradeHandler } from "../../shared/http/http-server.ts";
@@ -15,6 +15,8 @@ import { StatusCollector } from "./status.ts";
 import type { StatusSources } from "./status.ts";
 
 const UPLINK_PATH = "/uplink";
+/** Entries of the loss ledger that one answer holds, the newest. */
+const LOSSES_MAX = 1000;
 
 export type HubHttpParts = StatusSources & {
   readonly logger: Logger;
@@ -39,15 +41,18 @@ export class HubHttpServer {
       upgrades: new Map([[UPLINK_PATH, onUplink]]),
     });
     const { app } = this.#server;
-    app.get("/", (_request, reply) => reply.type("text/html; charset=utf-8").send(renderPage(status.collect())));
+    app.get("/", async (_request, reply) =>
+      reply.type("text/html; charset=utf-8").send(renderPage(await status.collect())),
+    );
     app.get("/healthz", (_request, reply) => {
       const failure = status.failure();
       if (failure === undefined) return reply.send({ status: "ok" });
       return reply.status(503).send({ status: "failed", ...failure });
     });
     app.get("/status", () => status.collect());
+    app.get("/losses", () => status.losses(LOSSES_MAX));
     app.get("/metrics", async (_request, reply) => {
-      const { contentType, text } = await renderMetrics(hubMetrics, status.collect());
+      const { contentType, text } = await renderMetrics(hubMetrics, await status.collect());
       return reply.type(contentType).send(text);
     });
   }

@@ -1,13 +1,33 @@
 /** What the hub tells about itself: topics with their offsets, groups with their lag, agents, and the Kafka listener. */
 import type { Clock } from "../../shared/clock.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
+import { soundIntegrity } from "../../shared/log/log-integrity.ts";
+import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import type { CompactionStats, Engine, TopicConfig } from "../engine/engine.ts";
 import type { AnyGroupListing, Groups } from "../group/groups.ts";
 
-/** The uplink's known agents, as plain data for people. */
+/** The uplink's known agents, as plain data for people, and what they have declared lost. */
 export interface AgentsView {
-  list(): readonly ({ readonly agent: string; readonly isConnected: boolean } & Readonly<Record<string, unknown>>)[];
+  list(): readonly AgentView[];
+  losses(entriesMax: number): Promise<readonly LossView[]>;
+  lossTotals(): Promise<readonly LossTotalView[]>;
 }
+
+export type AgentView = {
+  readonly agent: string;
+  readonly producer: string;
+  readonly isConnected: boolean;
+} & Readonly<Record<string, unknown>>;
+
+/** An entry of the loss ledger. */
+export type LossView = { readonly agent: string; readonly producerId: bigint } & Readonly<Record<string, unknown>>;
+
+export type LossTotalView = {
+  readonly producerId: bigint;
+  readonly topic: string;
+  readonly reason: string;
+  readonly records: number;
+};
 
 /** The Kafka listener's counters. */
 export interface KafkaView {
@@ -29,6 +49,7 @@ export type StatusSources = {
   readonly version: string;
   readonly clock: Clock;
   readonly engine: Pick<Engine, "topics" | "clusterId" | "offsets" | "compaction">;
+  readonly integrity?: () => LogIntegrity;
   readonly groups: Pick<Groups, "list" | "committed">;
   readonly agents: AgentsView;
   readonly kafka: KafkaView;
@@ -69,11 +90,16 @@ export type HubStatus = {
   readonly addresses: Readonly<Record<string, string>>;
   readonly topics: readonly TopicStatus[];
   readonly groups: readonly GroupStatus[];
-  readonly agents: ReturnType<AgentsView["list"]>;
+  /** `declaredLost`: by reason, of all time. */
+  readonly agents: readonly (AgentView & { readonly declaredLost: Readonly<Record<string, number>> })[];
+  /** What agents have declared lost, by topic and reason, of all time. */
+  readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
   readonly kafka: Omit<ReturnType<KafkaView["stats"]>, "requestsTotal"> & {
     readonly requestsTotal: Readonly<Record<string, number>>;
   };
   readonly compaction: CompactionStats;
+  /** Damage to the log and what became of it. */
+  readonly integrity: LogIntegrity;
   readonly process: { readonly residentBytes: number };
 };
 
@@ -91,9 +117,17 @@ export class StatusCollector {
     return this.#sources.failure();
   }
 
-  collect(): HubStatus {
+  /** The newest entries of the loss ledger. */
+  async losses(entriesMax: number): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    const entries = await this.#sources.agents.losses(entriesMax);
+    // JSON has no numbers of 63 bits.
+    return entries.map(({ producerId, ...entry }) => ({ ...entry, producer: String(producerId) }));
+  }
+
+  async collect(): Promise<HubStatus> {
     const { version, clock, engine, groups, agents, kafka, addresses } = this.#sources;
     const { requestsTotal, ...kafkaStats } = kafka.stats();
+    const totals = await agents.lossTotals();
     return {
       program: "hub",
       version,
@@ -109,9 +143,14 @@ export class StatusCollector {
       groups: groups.list().map(({ group, state, protocolType, memberCount: members }) => {
         return { group, state, protocolType, members, lag: this.#lag(group) };
       }),
-      agents: agents.list(),
+      agents: agents.list().map((each) => ({
+        ...each,
+        declaredLost: lostByReason(totals.filter(({ producerId }) => String(producerId) === each.producer)),
+      })),
+      losses: lostByTopic(totals),
       kafka: { ...kafkaStats, requestsTotal: Object.fromEntries(requestsTotal) },
       compaction: engine.compaction,
+      integrity: this.#sources.integrity?.() ?? soundIntegrity,
       process: { residentBytes: process.memoryUsage.rss() },
     };
   }
@@ -135,4 +174,16 @@ export class StatusCollector {
     }
     return lag;
   }
+}
+
+function lostByReason(totals: readonly LossTotalView[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { reason, records } of totals) sums[reason] = (sums[reason] ?? 0) + records;
+  return sums;
+}
+
+function lostByTopic(totals: readonly LossTotalView[]): HubStatus["losses"] {
+  return [...Map.groupBy(totals, ({ topic }) => topic)].flatMap(([topic, ofTopic]) =>
+    Object.entries(lostByReason(ofTopic)).map(([reason, records]) => ({ topic, reason, records })),
+  );
 }

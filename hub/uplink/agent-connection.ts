@@ -3,19 +3,22 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { RawData } from "ws";
 import { StreamError } from "../../shared/errors.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
 import { decodeAgentFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import { AgentSession } from "./agent-session.ts";
 import type { SessionParts } from "./agent-session.ts";
+import type { InFlightPool } from "./in-flight-pool.ts";
 import type { AgentIntroduction, KnownAgent } from "./registry.ts";
 import type { UplinkServerOptions } from "./server.ts";
 
 export type AgentConnectionParts = Pick<SessionParts, "engine" | "ledger" | "logger" | "clock" | "address"> & {
   readonly options: UplinkServerOptions;
+  readonly inFlight: InFlightPool;
   readonly webSocket: WebSocket;
   /** Beneath the WebSocket: bytes of a message that is not complete yet are a sign of life, too. */
   readonly socket: Socket;
-  readonly introduce: (introduction: AgentIntroduction, self: AgentConnection) => KnownAgent;
+  readonly introduce: (introduction: AgentIntroduction, self: AgentConnection) => Promise<KnownAgent>;
   readonly onClosed: (self: AgentConnection) => void;
 };
 
@@ -25,6 +28,11 @@ const closeCodes = { goingAway: 1001, protocolError: 1002, policy: 1008, failed:
 const REASON_LENGTH_MAX = 120;
 /** For the closing handshake; then the socket is destroyed. */
 const GOODBYE_MS_MAX = 500;
+
+function closeCodeOf(code: ErrorCode): number {
+  if (code === "AGENT_RUNS_TWICE") return closeCodes.policy;
+  return code === "PROTOCOL_VIOLATION" || code === "TIMEOUT" ? closeCodes.protocolError : closeCodes.failed;
+}
 
 export class AgentConnection {
   readonly #parts: AgentConnectionParts;
@@ -43,7 +51,10 @@ export class AgentConnection {
       creditBytes: options.creditBytes,
       send: (frame) => this.#send(frame),
       refuse: (error) => this.#refuse(error),
-      introduce: (introduction) => parts.introduce(introduction, this),
+      introduce: (introduction) => {
+        parts.inFlight.join(this);
+        return parts.introduce(introduction, this);
+      },
     });
     this.#heardAtMs = clock.monotonicMs();
     this.#bytesRead = socket.bytesRead;
@@ -59,6 +70,42 @@ export class AgentConnection {
 
   get agent(): KnownAgent | undefined {
     return this.#session.agent;
+  }
+
+  /** Reads nothing until `resume`. */
+  pause(): void {
+    this.#parts.webSocket.pause();
+  }
+
+  resume(): void {
+    // What comes after a pause is heard from now on.
+    this.#heardAtMs = this.#parts.clock.monotonicMs();
+    this.#parts.webSocket.resume();
+  }
+
+  get isOpen(): boolean {
+    return this.#parts.webSocket.readyState === WebSocket.OPEN;
+  }
+
+  /** Whether the peer answers a ping within `waitMs`. One that is held back here cannot, and counts as alive. */
+  async answers(waitMs: number): Promise<boolean> {
+    const { webSocket } = this.#parts;
+    if (!this.isOpen) return false;
+    if (webSocket.isPaused) return true;
+    const answer = Promise.withResolvers<boolean>();
+    const pong = (): void => answer.resolve(true);
+    const gone = (): void => answer.resolve(false);
+    webSocket.once("pong", pong);
+    webSocket.once("close", gone);
+    webSocket.ping();
+    const timer = setTimeout(gone, waitMs);
+    try {
+      return await answer.promise;
+    } finally {
+      clearTimeout(timer);
+      webSocket.off("pong", pong);
+      webSocket.off("close", gone);
+    }
   }
 
   /** A newer connection of the same installation has come. */
@@ -109,8 +156,7 @@ export class AgentConnection {
       logger.warn({ agent: this.agent?.introduction.agent, address, code, reason: message }, "uplink closed");
     }
     void this.#session.stop();
-    const isProtocol = code === "PROTOCOL_VIOLATION" || code === "TIMEOUT";
-    this.#goodbye(isProtocol ? closeCodes.protocolError : closeCodes.failed, message);
+    this.#goodbye(closeCodeOf(code), message);
   }
 
   #checkLife(): void {
@@ -120,7 +166,7 @@ export class AgentConnection {
       this.#bytesRead = socket.bytesRead;
       this.#heardAtMs = nowMs;
     }
-    if (nowMs - this.#heardAtMs < options.silenceMsMax) {
+    if (nowMs - this.#heardAtMs < options.silenceMsMax || webSocket.isPaused) {
       if (webSocket.readyState === WebSocket.OPEN) webSocket.ping();
       return;
     }
@@ -138,6 +184,7 @@ export class AgentConnection {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pingTimer);
     void this.#session.stop();
+    this.#parts.inFlight.leave(this);
     this.#parts.onClosed(this);
   }
 }

@@ -20,6 +20,7 @@ import type { Appended, Engine } from "../engine/engine.ts";
 import { AgentTopics } from "./agent-topics.ts";
 import type { TopicEngine } from "./agent-topics.ts";
 import { CreditAccount } from "./credit-account.ts";
+import type { InFlightPool } from "./in-flight-pool.ts";
 import type { LossLedger } from "./loss-ledger.ts";
 import type { AgentIntroduction, KnownAgent } from "./registry.ts";
 import { SequenceGate } from "./sequence-gate.ts";
@@ -33,13 +34,15 @@ export type SessionParts = {
   readonly clock: Clock;
   readonly autoCreateTopics: boolean;
   readonly creditBytes: number;
+  /** Hears of the bytes that are not answered. */
+  readonly inFlight: Pick<InFlightPool, "take" | "release">;
   readonly address: string;
   /** Must not throw; does nothing once the connection is gone. */
   readonly send: (frame: HubFrame) => void;
   /** The peer broke the protocol. */
   readonly refuse: (error: StreamError) => void;
-  /** The agent is known from here on; an older connection of it is over. */
-  readonly introduce: (introduction: AgentIntroduction) => KnownAgent;
+  /** The agent is known from here on; an older connection of it is over. @throws StreamError AGENT_RUNS_TWICE. */
+  readonly introduce: (introduction: AgentIntroduction) => Promise<KnownAgent>;
 };
 
 type Phase = "greeting" | "preparing" | "ready" | "closed";
@@ -69,7 +72,7 @@ export class AgentSession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    this.#topics = new AgentTopics(parts.engine, parts.autoCreateTopics, parts.logger);
+    this.#topics = new AgentTopics(parts);
     this.#credit = new CreditAccount(parts.creditBytes);
   }
 
@@ -112,12 +115,14 @@ export class AgentSession {
     return this.#idle.promise;
   }
 
-  #onHello({ agent, producer, version, topics }: Hello): void {
+  #onHello({ agent, producer, instance, version, topics }: Hello): void {
     const { address, introduce, send, clock, creditBytes } = this.#parts;
     this.#phase = "preparing";
     this.#producerId = producer;
-    this.#agent = introduce({ agent, producerId: producer, version, address });
     void this.#track(async () => {
+      const introduced = await introduce({ agent, producerId: producer, instance, version, address });
+      if (this.#phase !== "preparing") return;
+      this.#agent = introduced;
       const known = await this.#place(topics);
       if (this.#phase !== "preparing") return;
       this.#phase = "ready";
@@ -166,7 +171,7 @@ export class AgentSession {
     const { topic, partition, acks } = frame;
     crashPoint("hub-before-append");
     const durability = acks === "all" ? "fsync" : "os";
-    const appending = this.#append({ topic, partition, batch, header, durability });
+    const appending = this.#append({ topic, partition, batch, header, durability, keepsProducer: true });
     this.#answer(frame, async () => {
       const appended = await appending;
       if (appended instanceof StreamError) {
@@ -196,11 +201,18 @@ export class AgentSession {
   /** Answers in the order of the partition's frames, and gives the credit back. */
   #answer(frame: Produce, answer: () => Promise<void>): void {
     const key = keyOf(frame);
+    const { inFlight } = this.#parts;
+    const { length } = frame.batch;
     const previous = this.#answers.get(key) ?? Promise.resolve();
+    inFlight.take(length);
     const answered = this.#track(async () => {
-      await previous;
-      await answer();
-      const bytes = this.#credit.giveBack(frame.batch.length);
+      try {
+        await previous;
+        await answer();
+      } finally {
+        inFlight.release(length);
+      }
+      const bytes = this.#credit.giveBack(length);
       if (bytes > 0) this.#parts.send({ t: "credit", bytes });
     });
     this.#answers.set(key, answered);
@@ -218,10 +230,10 @@ export class AgentSession {
 
   #onGap(frame: Gap): void {
     if (++this.#gapsInFlight > UPLINK_GAPS_IN_FLIGHT_MAX) throw violation("too many gaps declared at once");
-    const { id, topic, partition, epoch, from, to, reason } = frame;
+    const { t: _t, id, ...declared } = frame;
     const { ledger, logger, clock } = this.#parts;
     const agent = this.#agent?.introduction.agent ?? "";
-    const loss = { agent, producerId: this.#producerId, topic, partition, epoch, from, to, reason };
+    const loss = { agent, producerId: this.#producerId, ...declared };
     void this.#track(async () => {
       try {
         await ledger.record({ ...loss, declaredAt: clock.wallMs() });
@@ -232,7 +244,7 @@ export class AgentSession {
       this.#gapsInFlight--;
       if (this.#agent !== undefined) {
         this.#agent.counters.gaps++;
-        this.#agent.counters.recordsDeclaredLost += to - from + 1;
+        this.#agent.counters.recordsDeclaredLost += declared.records;
       }
       logger.warn({ ...loss, producerId: String(loss.producerId) }, "an agent declared records lost");
       this.#parts.send({ t: "ack", id, baseOffset: 0 });

@@ -4,17 +4,27 @@ import type { ProducerId } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { HelloTopic, UplinkPosition } from "../../shared/uplink/frames.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { LossLedger } from "./loss-ledger.ts";
 
 export type TopicEngine = Pick<Engine, "topics" | "createTopic" | "createPartitions" | "producerPositions">;
 
+export type AgentTopicsParts = {
+  readonly engine: TopicEngine;
+  readonly ledger: Pick<LossLedger, "totals">;
+  readonly autoCreateTopics: boolean;
+  readonly logger: Logger;
+};
+
 export class AgentTopics {
   readonly #engine: TopicEngine;
+  readonly #ledger: Pick<LossLedger, "totals">;
   readonly #autoCreate: boolean;
   readonly #logger: Logger;
 
-  constructor(engine: TopicEngine, autoCreate: boolean, logger: Logger) {
+  constructor({ engine, ledger, autoCreateTopics, logger }: AgentTopicsParts) {
     this.#engine = engine;
-    this.#autoCreate = autoCreate;
+    this.#ledger = ledger;
+    this.#autoCreate = autoCreateTopics;
     this.#logger = logger;
   }
 
@@ -33,10 +43,18 @@ export class AgentTopics {
   /** Where the producer stands in these topics, after everything it has sent before. */
   async positions(producerId: ProducerId, topics: readonly HelloTopic[]): Promise<UplinkPosition[]> {
     const names = new Set(topics.map(({ name }) => name));
-    const positions = await this.#engine.producerPositions(producerId);
+    const [positions, totals] = await Promise.all([
+      this.#engine.producerPositions(producerId),
+      this.#ledger.totals(producerId),
+    ]);
+    const lost = new Map<string, number>();
+    for (const { topic, partition, records } of totals) {
+      const place = `${topic}/${partition}`;
+      lost.set(place, (lost.get(place) ?? 0) + records);
+    }
     return positions
       .filter(({ topic }) => names.has(topic))
-      .map(({ topic, partition, producerEpoch: epoch, lastSequence }) => ({ topic, partition, epoch, lastSequence }));
+      .map(({ producerEpoch: epoch, ...at }) => ({ ...at, epoch, lost: lost.get(`${at.topic}/${at.partition}`) ?? 0 }));
   }
 
   async #fit({ name, partitions }: HelloTopic): Promise<void> {

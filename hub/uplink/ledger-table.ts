@@ -1,51 +1,70 @@
 /**
- * The loss ledger as a table in the hub's log database. A gap is known by where it begins: an agent that declares it
- * again may have lost more behind it meanwhile, so the later end counts.
+ * The loss ledger as a table in the hub's log database. An agent that has not heard the answer declares a gap again, and
+ * may have lost more meanwhile; it is the same row, and the larger number counts.
  */
 import type { Database } from "better-sqlite3";
+import type { ProducerId } from "../../shared/ids.ts";
 import type { ExtensionMethods, LogExtension } from "../../shared/log/extension.ts";
 import type { PartitionedLog } from "../../shared/log/partitioned-log.ts";
-import type { DeclaredLoss, LossLedger } from "./loss-ledger.ts";
+import type { DeclaredLoss, LossLedger, LossTotal } from "./loss-ledger.ts";
 
 const LEDGER_EXTENSION = "ledger";
 
 const SCHEMA = `
-CREATE TABLE IF NOT EXISTS declared_loss (
+CREATE TABLE IF NOT EXISTS agent_loss (
   producer_id TEXT NOT NULL,
   topic TEXT NOT NULL,
   partition INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,
   from_offset INTEGER NOT NULL,
+  entry INTEGER NOT NULL,
   reason TEXT NOT NULL,
   to_offset INTEGER NOT NULL,
-  epoch INTEGER NOT NULL,
+  records INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  until INTEGER NOT NULL,
   agent TEXT NOT NULL,
   declared_at INTEGER NOT NULL,
-  PRIMARY KEY (producer_id, topic, partition, from_offset, reason)
+  PRIMARY KEY (producer_id, topic, partition, epoch, from_offset, entry, reason)
 ) WITHOUT ROWID;
 `;
 
 export type ListArgs = { readonly entriesMax: number };
+export type TotalsArgs = { readonly producerId: string | undefined };
 
-export const ledgerTable: LogExtension = { name: LEDGER_EXTENSION, schema: SCHEMA, prepare };
+export const ledgerTable: LogExtension = { name: LEDGER_EXTENSION, schema: SCHEMA, copied: ["agent_loss"], prepare };
 
-type LossRow = Omit<DeclaredLoss, "producerId"> & { readonly producerId: string };
+type Stored<Row extends { readonly producerId: bigint }> = Omit<Row, "producerId"> & { readonly producerId: string };
 
 function prepare(database: Database): ExtensionMethods {
-  const record = database.prepare<[string, string, number, number, string, number, number, string, number]>(
-    `INSERT INTO declared_loss VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-     to_offset = MAX(to_offset, excluded.to_offset), epoch = excluded.epoch, agent = excluded.agent`,
+  const record = database.prepare<[Stored<DeclaredLoss>]>(
+    `INSERT INTO agent_loss VALUES (@producerId, @topic, @partition, @epoch, @from, @entry, @reason, @to, @records,
+     @since, @until, @agent, @declaredAt)
+     ON CONFLICT DO UPDATE SET to_offset = MAX(to_offset, excluded.to_offset), records = MAX(records, excluded.records),
+     until = MAX(until, excluded.until), agent = excluded.agent`,
   );
-  const list = database.prepare<[number], LossRow>(
-    `SELECT agent, producer_id AS producerId, topic, partition, epoch, from_offset AS "from", to_offset AS "to",
-     reason, declared_at AS declaredAt FROM declared_loss ORDER BY declared_at DESC, from_offset DESC LIMIT ?`,
+  const list = database.prepare<[number], Stored<DeclaredLoss>>(
+    `SELECT agent, producer_id AS producerId, topic, partition, epoch, from_offset AS "from", to_offset AS "to", entry,
+     records, reason, since, until, declared_at AS declaredAt
+     FROM agent_loss ORDER BY declared_at DESC, from_offset DESC LIMIT ?`,
   );
+  const totalsSql = (where: string): string =>
+    `SELECT producer_id AS producerId, topic, partition, reason, SUM(records) AS records
+     FROM agent_loss ${where} GROUP BY producer_id, topic, partition, reason`;
+  const totals = database.prepare<[], Stored<LossTotal>>(totalsSql(""));
+  const totalsOf = database.prepare<[string], Stored<LossTotal>>(totalsSql("WHERE producer_id = ?"));
   return {
-    record: ({ producerId, topic, partition, from, reason, to, epoch, agent, declaredAt }: DeclaredLoss) => {
-      record.run(String(producerId), topic, partition, from, reason, to, epoch, agent, declaredAt);
+    record: ({ producerId, ...loss }: DeclaredLoss) => {
+      record.run({ ...loss, producerId: String(producerId) });
     },
-    list: ({ entriesMax }: ListArgs) =>
-      list.all(entriesMax).map((row) => ({ ...row, producerId: BigInt(row.producerId) })),
+    list: ({ entriesMax }: ListArgs): DeclaredLoss[] => list.all(entriesMax).map(withProducer),
+    totals: ({ producerId }: TotalsArgs): LossTotal[] =>
+      (producerId === undefined ? totals.all() : totalsOf.all(producerId)).map(withProducer),
   };
+}
+
+function withProducer<Row extends { readonly producerId: string }>(row: Row) {
+  return { ...row, producerId: BigInt(row.producerId) };
 }
 
 export class LedgerTable implements LossLedger {
@@ -59,9 +78,13 @@ export class LedgerTable implements LossLedger {
     await this.#log.call([{ extension: LEDGER_EXTENSION, method: "record", args: loss }]);
   }
 
-  /** The newest entries, at most `entriesMax`. */
   async list(entriesMax: number): Promise<readonly DeclaredLoss[]> {
     const args: ListArgs = { entriesMax };
     return (await this.#log.query({ extension: LEDGER_EXTENSION, method: "list", args })) as DeclaredLoss[];
+  }
+
+  async totals(producerId?: ProducerId): Promise<readonly LossTotal[]> {
+    const args: TotalsArgs = { producerId: producerId === undefined ? undefined : String(producerId) };
+    return (await this.#log.query({ extension: LEDGER_EXTENSION, method: "totals", args })) as LossTotal[];
   }
 }

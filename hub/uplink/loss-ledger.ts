@@ -7,12 +7,18 @@ export type DeclaredLoss = {
   readonly producerId: ProducerId;
   readonly topic: string;
   readonly partition: Partition;
-  /** The producer epoch that began behind the gap. */
+  /** The producer epoch that began behind the gap; 0 for records that were never stored. */
   readonly epoch: ProducerEpoch;
-  /** First and last (inclusive) offset in the agent's own log. */
+  /** First and last (inclusive) offset in the agent's own log; `to` = `from` - 1 for records that were never stored. */
   readonly from: Offset;
   readonly to: Offset;
+  /** Tells losses apart that are alike in all that is above. */
+  readonly entry: number;
+  readonly records: number;
   readonly reason: LossReason;
+  /** When the first and the last of them were lost, by the agent's wall clock. */
+  readonly since: Timestamp;
+  readonly until: Timestamp;
   /** By the hub's wall clock. */
   readonly declaredAt: Timestamp;
 };
@@ -24,4 +30,11 @@ export interface LossLedger {
    * @throws StreamError LOG_FULL, LOG_IO, CLOSING.
    */
   record(loss: DeclaredLoss): Promise<void>;
+  /** The newest entries, newest first, at most `entriesMax`. */
+  list(entriesMax: number): Promise<readonly DeclaredLoss[]>;
+  /** Of all time; of one agent, or of all. */
+  totals(producerId?: ProducerId): Promise<readonly LossTotal[]>;
 }
+
+/** All that one agent has declared lost of a partition, for one reason. */
+export type LossTotal = Pick<DeclaredLoss, "producerId" | "topic" | "partition" | "reason" | "records">;

@@ -35,6 +35,8 @@ export type AgentInfo = {
 export type AgentIntroduction = {
   readonly agent: string;
   readonly producerId: ProducerId;
+  /** Of the running program. */
+  readonly instance: string;
   readonly version: string;
   readonly address: string;
 };

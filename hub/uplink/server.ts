@@ -11,15 +11,17 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Clock } from "../../shared/clock.ts";
+import { StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { ProducerId } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import type { SessionEngine } from "./agent-session.ts";
-import type { LossLedger } from "./loss-ledger.ts";
+import { InFlightPool } from "./in-flight-pool.ts";
+import type { DeclaredLoss, LossLedger, LossTotal } from "./loss-ledger.ts";
 import { AgentRegistry } from "./registry.ts";
-import type { AgentInfo } from "./registry.ts";
+import type { AgentInfo, AgentIntroduction } from "./registry.ts";
 import { UpgradeLimiter } from "./upgrade-limiter.ts";
 
 export type UplinkServerOptions = {
@@ -30,6 +32,8 @@ export type UplinkServerOptions = {
   readonly agentsMax: number;
   /** What one agent may have sent without an answer. */
   readonly creditBytes: number;
+  /** What all agents together may have sent without an answer; then nobody is read on. */
+  readonly bytesInFlightMax: number;
   readonly helloTimeoutMs: number;
   readonly pingMs: number;
   /** A connection from which no byte came for so long is dead. */
@@ -46,6 +50,7 @@ export const defaultUplinkServerOptions: UplinkServerOptions = {
   autoCreateTopics: true,
   agentsMax: 1000,
   creditBytes: 8 * 1024 * 1024,
+  bytesInFlightMax: 256 * 1024 * 1024,
   helloTimeoutMs: 10_000,
   pingMs: 20_000,
   silenceMsMax: 45_000,
@@ -69,6 +74,9 @@ type Refusal = {
   readonly headers?: readonly string[];
 };
 
+/** How long the older of two agents with the same data has to show that it is alive. */
+const TWIN_ANSWER_MS_MAX = 3000;
+
 /** Refusals of one kind are told once in this time, with a count: who keeps trying must not fill the log. */
 const TELL_INTERVAL_MS = 10_000;
 
@@ -80,6 +88,7 @@ export class UplinkServer {
   readonly #connections = new Set<AgentConnection>();
   readonly #byProducer = new Map<ProducerId, AgentConnection>();
   readonly #tokenDigest: Buffer | undefined;
+  readonly #inFlight: InFlightPool;
   readonly #told = new Map<ErrorCode, { atMs: number; suppressed: number }>();
   #isClosing = false;
   readonly #webSockets = new WebSocketServer({
@@ -95,6 +104,7 @@ export class UplinkServer {
     this.#options = { ...defaultUplinkServerOptions, ...parts.options };
     const { token, upgradesPerMinuteMax } = this.#options;
     this.#registry = new AgentRegistry(parts.clock);
+    this.#inFlight = new InFlightPool(this.#options.bytesInFlightMax);
     this.#limiter = new UpgradeLimiter(parts.clock, upgradesPerMinuteMax);
     this.#tokenDigest = token === undefined ? undefined : digest(token);
   }
@@ -114,11 +124,12 @@ export class UplinkServer {
       const connection = new AgentConnection({
         ...this.#parts,
         options: this.#options,
+        inFlight: this.#inFlight,
         webSocket,
         socket: request.socket,
         address,
-        introduce: (introduction, self) => {
-          this.#takeOver(introduction.producerId, self);
+        introduce: async (introduction, self) => {
+          await this.#takeOver(introduction, self);
           return this.#registry.connected(introduction);
         },
         onClosed: (self) => this.#closed(self),
@@ -135,6 +146,16 @@ export class UplinkServer {
   /** The same, under the name that status pages ask for. */
   list(): readonly AgentInfo[] {
     return this.agents();
+  }
+
+  /** The newest losses that agents have declared. */
+  losses(entriesMax: number): Promise<readonly DeclaredLoss[]> {
+    return this.#parts.ledger.list(entriesMax);
+  }
+
+  /** All that agents have ever declared lost. */
+  lossTotals(): Promise<readonly LossTotal[]> {
+    return this.#parts.ledger.totals();
   }
 
   /** Answers what was taken, then says goodbye; ends within `closeMsMax` and a moment. */
@@ -190,11 +211,28 @@ export class UplinkServer {
     return timingSafeEqual(digest(token), this.#tokenDigest);
   }
 
-  /** What the older connection has handed to the engine counts; what it still sends does not. */
-  #takeOver(producerId: ProducerId, connection: AgentConnection): void {
-    const older = this.#byProducer.get(producerId);
-    this.#byProducer.set(producerId, connection);
-    older?.replace();
+  /**
+   * What the older connection has handed to the engine counts; what it still sends does not. But if it is another program
+   * that is alive, there are two with the same data, and their records would push each other out: the first one stays.
+   */
+  async #takeOver({ producerId, instance, agent }: AgentIntroduction, connection: AgentConnection): Promise<void> {
+    for (;;) {
+      const older = this.#byProducer.get(producerId);
+      const isTwin = older?.agent !== undefined && older.agent.introduction.instance !== instance;
+      if (isTwin && (await older.answers(TWIN_ANSWER_MS_MAX))) {
+        const { address } = older.agent.introduction;
+        throw new StreamError(
+          "AGENT_RUNS_TWICE",
+          `agent ${agent} runs twice with the same data: the other one is at ${address}`,
+        );
+      }
+      older?.replace();
+      // Another one may have come while this one was asked; and who asked may be gone, for whom the way is free next time.
+      if (older !== this.#byProducer.get(producerId)) continue;
+      if (!connection.isOpen) throw new StreamError("CLOSING", "the connection is gone");
+      this.#byProducer.set(producerId, connection);
+      return;
+    }
   }
 
   #closed(connection: AgentConnection): void {

@@ -17,6 +17,7 @@ export type FleetOptions = {
   readonly messagesEach: number;
   readonly windowMax: number;
   readonly payloadBytes?: number;
+  readonly isIncompressible?: boolean;
   /** Of all clients together; without it, as fast as the windows let them. */
   readonly perSecond?: number;
   readonly kind?: "lean" | "mqtt.js";
@@ -119,6 +120,7 @@ export function startFleet(t: After, options: FleetOptions): Fleet {
       count: messagesEach,
       windowMax,
       payloadBytes: options.payloadBytes ?? PAYLOAD_BYTES,
+      isIncompressible: options.isIncompressible ?? false,
       isPaced: perSecond !== undefined,
     };
     return kind === "lean" ? new LeanPublisher(publisher) : new MqttJsPublisher(publisher);

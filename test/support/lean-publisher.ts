@@ -7,6 +7,7 @@
  *                ▲                                                    │ connection lost
  *                └──────────────── RECONNECT_MS ◀─────────────────────┘
  */
+import { randomBytes } from "node:crypto";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import mqttPacket from "mqtt-packet";
@@ -27,9 +28,22 @@ export type PublisherOptions = {
   /** Messages that wait for their answers. */
   readonly windowMax: number;
   readonly payloadBytes: number;
+  /** Fill the payload with what no codec makes much smaller; the same for a message that is sent again. */
+  readonly isIncompressible?: boolean;
   /** Send only what `allow` grants; otherwise as fast as the window lets it. */
   readonly isPaced?: boolean;
 };
+
+const NOISE_BYTES = 1024 * 1024;
+/** Prime, so that messages seldom begin at the same place. */
+const NOISE_STRIDE = 7919;
+let noiseMade: Buffer | undefined;
+
+/** Text, because payloads are printed. */
+function noise(): Buffer {
+  noiseMade ??= Buffer.from(randomBytes((NOISE_BYTES * 3) / 4).toString("base64"));
+  return noiseMade;
+}
 
 const RECONNECT_MS = 30;
 const KEEP_ALIVE_SECONDS = 60;
@@ -204,6 +218,10 @@ export class LeanPublisher {
     if (packetIdAt !== undefined) target.writeUInt16BE(message.packetId, at + packetIdAt);
     writeDigits(target, { at: at + sequenceAt, digits: SEQUENCE_DIGITS, value: message.sequence });
     writeDigits(target, { at: at + sentAtAt, digits: SENT_AT_DIGITS, value: message.sentAtUs });
+    if (this.#options.isIncompressible !== true) return target;
+    const from = sentAtAt + SENT_AT_DIGITS + 1;
+    const noiseAt = (message.sequence * NOISE_STRIDE) % (NOISE_BYTES / 2);
+    noise().copy(target, at + from, noiseAt, noiseAt + this.#template.bytes.length - from);
     return target;
   }
 

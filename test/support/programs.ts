@@ -6,6 +6,8 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
+import type { Balance } from "../../agent/ledger/balance.ts";
+import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import { TestChild } from "./child-process.ts";
 import type { Exit } from "./child-process.ts";
 import { onCleanUp } from "./clean-up.ts";
@@ -102,14 +104,9 @@ class Program {
   }
 }
 
-/**
- * Asked for before its directories are made, because those go in the order in which they came; and once for all its
- * lives, so that those who use the program end before it even where it was started again after them.
- */
-function endedBeforeItsFiles<Kind extends Program>(t: After, create: () => Kind): Kind {
-  let program: Kind | undefined;
-  onCleanUp(t, () => (program?.isRunning === true ? program.kill9() : undefined));
-  program = create();
+/** Once for all its lives, so that those who use it end before it even where it was started again after them. */
+function endedInTheEnd<Kind extends Program>(t: After, program: Kind): Kind {
+  onCleanUp(t, () => (program.isRunning ? program.kill9() : undefined));
   return program;
 }
 
@@ -128,7 +125,7 @@ export class HubProgram extends Program {
   /** Its ports are known before it runs, so that an agent can look for it first. */
   static async prepare(t: After, options: ProgramOptions = {}): Promise<HubProgram> {
     const ports = { http: await freePort(), kafka: await freePort() };
-    return endedBeforeItsFiles(t, () => new HubProgram(t, options, ports));
+    return endedInTheEnd(t, new HubProgram(t, options, ports));
   }
 
   get kafkaAddress(): string {
@@ -137,6 +134,12 @@ export class HubProgram extends Program {
 
   get uplinkUrl(): string {
     return `ws://${HOST}:${this.httpPort}`;
+  }
+
+  async status(): Promise<HubStatusView> {
+    const response = await fetch(`http://${HOST}:${this.httpPort}/status`);
+    if (!response.ok) throw new Error(`/status answers ${response.status}: ${await response.text()}`);
+    return (await response.json()) as HubStatusView;
   }
 }
 
@@ -155,7 +158,7 @@ export class AgentProgram extends Program {
 
   static async prepare(t: After, options: AgentOptions): Promise<AgentProgram> {
     const ports = { mqtt: await freePort(), admin: await freePort() };
-    return endedBeforeItsFiles(t, () => new AgentProgram(t, options, ports));
+    return endedInTheEnd(t, new AgentProgram(t, options, ports));
   }
 
   async status(): Promise<AgentStatusView> {
@@ -167,15 +170,38 @@ export class AgentProgram extends Program {
 
 export type AgentOptions = ProgramOptions & { readonly hub: Pick<HubProgram, "uplinkUrl"> };
 
+/** Of the hub's /status, what the tests look at. */
+export type HubStatusView = {
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly partitions: readonly { readonly partition: number; readonly highWatermark: number }[];
+  }[];
+  readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
+  readonly integrity: LogIntegrity;
+};
+
 /** Of the agent's /status, what the tests look at. */
 export type AgentStatusView = {
   readonly log: {
+    readonly capBytes: number;
     readonly pendingRecords: number;
-    readonly topics: readonly { readonly topic: string; readonly pendingRecords: number }[];
+    readonly topics: readonly {
+      readonly topic: string;
+      readonly pendingRecords: number;
+      readonly balances: readonly ({ readonly partition: number } & Balance)[];
+    }[];
   };
-  readonly losses: readonly { readonly topic: string; readonly reason: string; readonly count: number }[];
-  readonly ingest: { readonly committedRecords: number; readonly duplicateMessages: number };
+  readonly ledger: Balance & {
+    readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
+    readonly differences: readonly unknown[];
+  };
+  readonly ingest: {
+    readonly isWithoutRoom: boolean;
+    readonly committedRecords: number;
+    readonly duplicateMessages: number;
+  };
   readonly uplink: { readonly isConnected: boolean } | null;
+  readonly integrity: LogIntegrity;
 };
 
 function configArgs(t: After, config: object | undefined): string[] {

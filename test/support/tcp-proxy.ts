@@ -1,6 +1,6 @@
 /**
  * A TCP proxy that plays the network between an agent and its hub: it cuts after so many bytes, swallows one direction or
- * both, and resets. Faults hold for the connections there are and those to come, until `heal`.
+ * both, flips bits, and resets. Faults hold for the connections there are and those to come, until `heal`.
  */
 import { createServer, connect } from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
@@ -16,6 +16,9 @@ export class TcpProxy {
   readonly #sockets = new Set<Socket>();
   readonly #swallowed = new Set<Direction>();
   #cutAfterBytes = Infinity;
+  #flip: { readonly direction: Direction; readonly everyBytes: number; leftBytes: number } | undefined;
+  /** Bits flipped so far. */
+  flips = 0;
   /** Connections so far. */
   connections = 0;
   /** Bytes passed on so far, both ways. */
@@ -54,7 +57,13 @@ export class TcpProxy {
     this.#swallowed.add(direction);
   }
 
+  /** One bit in so many bytes of this direction arrives wrong, as behind a broken router: TCP does not notice. */
+  flipBits(direction: Direction, everyBytes: number): void {
+    this.#flip = { direction, everyBytes, leftBytes: everyBytes };
+  }
+
   heal(): void {
+    this.#flip = undefined;
     this.#swallowed.clear();
     this.#cutAfterBytes = Infinity;
   }
@@ -78,12 +87,24 @@ export class TcpProxy {
     this.#pass(target, client, "down");
   }
 
+  #damage(bytes: Buffer, direction: Direction): void {
+    const flip = this.#flip;
+    if (flip?.direction !== direction) return;
+    let at = flip.leftBytes;
+    for (; at < bytes.length; at += flip.everyBytes) {
+      bytes[at] = (bytes[at] ?? 0) ^ (1 << (this.flips % 8));
+      this.flips++;
+    }
+    flip.leftBytes = at - bytes.length;
+  }
+
   #pass(source: Socket, sink: Socket, direction: Direction): void {
     this.#sockets.add(source);
     source.setNoDelay(true);
     source.on("data", (chunk: Buffer) => {
       if (this.#swallowed.has(direction)) return;
       const passed = chunk.subarray(0, this.#cutAfterBytes);
+      this.#damage(passed, direction);
       this.bytes += passed.length;
       this.#cutAfterBytes -= passed.length;
       const isLast = this.#cutAfterBytes === 0;

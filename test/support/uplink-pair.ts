@@ -1,6 +1,7 @@
 /** A hub's uplink on loopback over an engine in memory, and agents with a log in memory that forward to it. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { LossLedger } from "../../agent/ledger/loss-ledger.ts";
 import { Uplink } from "../../agent/uplink/uplink-runner.ts";
 import type { UplinkParts } from "../../agent/uplink/uplink-runner.ts";
 import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
@@ -10,6 +11,7 @@ import { systemClock } from "../../shared/clock.ts";
 import { silentLogger } from "../../shared/logger.ts";
 import { onCleanUp } from "./clean-up.ts";
 import type { After } from "./clean-up.ts";
+import { ledgerOf } from "./hub-ledger.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 import { numbersOf } from "./virtual-log.ts";
 import type { VirtualLog } from "./virtual-log.ts";
@@ -33,7 +35,7 @@ export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<Te
   const losses: DeclaredLoss[] = [];
   const server = new UplinkServer({
     engine,
-    ledger: { record: async (loss) => void losses.push(loss) },
+    ledger: ledgerOf(losses),
     logger: silentLogger(),
     clock: systemClock,
     options,
@@ -62,7 +64,9 @@ export async function startUplinkAgent(
   port: number,
   rest: Partial<UplinkParts> & { readonly log: VirtualLog },
 ): Promise<Uplink> {
+  const ledger = rest.ledger ?? (await LossLedger.load({ log: rest.log, clock: systemClock }));
   const uplink = new Uplink({
+    ledger,
     hubUrl: `ws://127.0.0.1:${port}`,
     agentName: "agent",
     version: "1",

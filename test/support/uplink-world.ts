@@ -3,11 +3,15 @@
  * on an engine in memory, and a link between them that carries frames as bytes, late, and loses what is on its way when
  * it is cut. A caller with a random number generator plays chance.
  */
+import { balanceOf } from "../../agent/ledger/balance.ts";
+import type { Balance } from "../../agent/ledger/balance.ts";
+import { LossLedger } from "../../agent/ledger/loss-ledger.ts";
 import { EpochStore, logEnds } from "../../agent/uplink/epoch-store.ts";
 import { UplinkCore } from "../../agent/uplink/uplink.ts";
 import type { UplinkEffect, UplinkEvent } from "../../agent/uplink/uplink-events.ts";
 import type { AppendRequest, Appended } from "../../hub/engine/engine.ts";
 import { AgentSession } from "../../hub/uplink/agent-session.ts";
+import { InFlightPool } from "../../hub/uplink/in-flight-pool.ts";
 import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
 import { AgentRegistry } from "../../hub/uplink/registry.ts";
 import { stampProducer } from "../../shared/batch/record-batch.ts";
@@ -17,7 +21,9 @@ import { invariant } from "../../shared/invariant.ts";
 import { silentLogger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
 import { decodeAgentFrame, decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { ledgerOf } from "./hub-ledger.ts";
 import { MemoryEngine } from "./memory-engine.ts";
+import type { EngineImage } from "./memory-engine.ts";
 import { numbersOf, VirtualLog } from "./virtual-log.ts";
 import { settled } from "./virtual-timers.ts";
 
@@ -50,6 +56,8 @@ export class UplinkWorld {
   readonly engine = new UnwillingEngine();
   readonly losses: DeclaredLoss[] = [];
   readonly notes: string[] = [];
+  /** What the books of both sides did not agree on. */
+  readonly differences: string[] = [];
   readonly #options: WorldOptions;
   #store!: EpochStore;
   #core!: UplinkCore;
@@ -61,6 +69,7 @@ export class UplinkWorld {
   /** Number of the connection, so that late answers of the disk find their way. */
   #connection = 0;
   #mustCut = false;
+  #backup: { readonly engine: EngineImage; readonly losses: readonly DeclaredLoss[] } | undefined;
 
   constructor(options: WorldOptions) {
     this.#options = options;
@@ -69,6 +78,31 @@ export class UplinkWorld {
 
   get core(): UplinkCore {
     return this.#core;
+  }
+
+  get ledger(): LossLedger {
+    return this.#store.ledger;
+  }
+
+  /** The books of a partition on both sides. */
+  async books(partition: number): Promise<{ agent: Balance; hubAhead: number; hubStored: number; hubLost: number }> {
+    const place = this.log.partition(TOPIC, partition);
+    const at = { topic: TOPIC, partition };
+    const positions = await this.engine.producerPositions(this.producerId);
+    const declared = new Map(
+      this.losses
+        .filter((loss) => loss.partition === partition)
+        .map(({ records, ...loss }) => [
+          [loss.producerId, loss.epoch, loss.from, loss.entry, loss.reason].join(),
+          records,
+        ]),
+    );
+    return {
+      agent: balanceOf(place, this.#core.settled(place.id) ?? 0, this.ledger.totals(at)),
+      hubAhead: this.ledger.hubAhead(at),
+      hubStored: positions.find((each) => each.topic === TOPIC && each.partition === partition)?.records ?? 0,
+      hubLost: [...declared.values()].reduce((sum, records) => sum + records, 0),
+    };
   }
 
   get isConnected(): boolean {
@@ -83,14 +117,15 @@ export class UplinkWorld {
   async startAgent(): Promise<void> {
     await this.cut();
     this.#removeListener();
-    const store = await EpochStore.open(this.log, logEnds(this.log));
+    const ledger = await LossLedger.load({ log: this.log, clock });
+    const store = await EpochStore.open(this.log, ledger, logEnds(this.log));
     this.#store = store;
     this.#core = new UplinkCore({
-      identity: () => ({ agent: "agent", version: "1", producerId: store.producerId }),
+      identity: () => ({ agent: "agent", version: "1", instance: "1", producerId: store.producerId }),
       policyOf: (topic) => ({ acks: this.#options.acksOf(topic), priority: 0 }),
       remembered: ({ id, topic, partition }) => ({
         memory: store.memories.get(id),
-        gaps: store.gaps.filter((gap) => gap.topic === topic && gap.partition === partition),
+        gaps: ledger.open({ topic, partition }),
       }),
       options: {
         batchBytesMax: 1000,
@@ -102,6 +137,14 @@ export class UplinkWorld {
       },
     });
     for (const topic of this.log.topics.values()) this.#dispatch({ type: "sources", sources: topic.partitions });
+    ledger.onOpen(({ topic, partition }) => {
+      if (store !== this.#store) return;
+      this.#dispatch({
+        type: "gaps",
+        laneId: this.log.partition(topic, partition).id,
+        gaps: ledger.open({ topic, partition }),
+      });
+    });
     this.#removeListener = this.log.onCommit((changed) => this.#dispatch({ type: "sources", sources: changed }));
   }
 
@@ -112,21 +155,36 @@ export class UplinkWorld {
     const registry = new AgentRegistry(clock);
     const session = new AgentSession({
       engine: this.engine,
-      ledger: { record: async (loss) => void this.losses.push(loss) },
+      ledger: ledgerOf(this.losses),
       logger: silentLogger(),
       clock,
       autoCreateTopics: true,
       creditBytes: this.#options.creditBytes ?? 4_000,
+      inFlight: new InFlightPool(Infinity),
       address: "test",
       send: (frame) => toAgent.push(encodeFrame(frame)),
       refuse: () => {
         this.#mustCut = true;
       },
-      introduce: (introduction) => registry.connected(introduction),
+      introduce: async (introduction) => registry.connected(introduction),
     });
     this.#link = { toHub, toAgent, session };
     this.#connection++;
     this.#dispatch({ type: "opened" });
+  }
+
+  /** The hub's data as it is, its ledger included. */
+  backUpHub(): void {
+    this.#backup = { engine: this.engine.takeImage(), losses: [...this.losses] };
+  }
+
+  /** The hub starts again with what was backed up. False when nothing was. */
+  async restoreHub(): Promise<boolean> {
+    if (this.#backup === undefined) return false;
+    await this.cut();
+    this.engine.restore(this.#backup.engine);
+    this.losses.splice(0, Infinity, ...this.#backup.losses);
+    return true;
   }
 
   /** Everything on its way is lost, in either direction. */
@@ -179,9 +237,9 @@ export class UplinkWorld {
   }
 
   /** What the hub holds of a partition, in its order. */
-  stored(partition: number): number[] {
-    if (!this.engine.topics.has(TOPIC)) return [];
-    const at = { topic: TOPIC, partition };
+  stored(partition: number, topic = TOPIC): number[] {
+    if (!this.engine.topics.has(topic)) return [];
+    const at = { topic, partition };
     const { logStartOffset } = this.engine.offsets(at);
     return this.engine
       .read({ ...at, offset: logStartOffset, bytesMax: 2 ** 30, atLeastOne: true })
@@ -220,10 +278,10 @@ export class UplinkWorld {
       }
       case "adopt":
         return this.#persist(async () => {
-          const gaps = await this.#store.adopt(effect.changes);
-          const adopted = effect.changes.map(({ partitionId }, index) => ({
-            laneId: partitionId,
-            gaps: gaps[index] ?? [],
+          await this.#store.adopt(effect.changes);
+          const adopted = effect.changes.map(({ partitionId: laneId, topic, partition }) => ({
+            laneId,
+            gaps: this.ledger.open({ topic, partition }),
           }));
           this.#dispatch({ type: "adopted", adopted });
         });
@@ -233,7 +291,17 @@ export class UplinkWorld {
           this.#dispatch({ type: "renewed" });
         });
       case "gap-settled":
-        return this.#persist(() => this.#store.settleGap(effect.gapId));
+        return this.#persist(() => this.ledger.confirm(effect.gapId, effect.records));
+      case "reconcile": {
+        const { laneId, settled: upTo, hubRecords, hubLost } = effect;
+        const at = this.#core.source(laneId);
+        if (hubLost !== undefined && this.ledger.isForgotten(at, hubLost)) {
+          this.#persist(() => this.ledger.declareAgain(at));
+        }
+        const records = hubRecords === undefined ? 0 : this.ledger.reconcile(at, upTo, hubRecords);
+        if (records !== 0) this.differences.push(`${at.topic}/${at.partition}: ${records}`);
+        return;
+      }
       case "settled":
         return this.#persist(() => this.#settle(effect.laneId, effect.settled));
       case "timer":

@@ -3,6 +3,7 @@
  * an in-memory database. A record's number stands in its timestamp.
  */
 import Database from "better-sqlite3";
+import { ledgerTable } from "../../agent/ledger/ledger-table.ts";
 import { epochTable } from "../../agent/uplink/epoch-table.ts";
 import type { UplinkLog } from "../../agent/uplink/epoch-store.ts";
 import { stampOffset } from "../../shared/batch/record-batch.ts";
@@ -38,21 +39,27 @@ export class VirtualPartition implements LogPartition {
   }
 }
 
+const extensions = [epochTable, ledgerTable];
+
+function prepared(database: Database.Database): ReadonlyMap<string, ExtensionMethods> {
+  return new Map(extensions.map(({ name, prepare }) => [name, prepare(database)]));
+}
+
 export type LogImage = { readonly tables: Buffer; readonly partitions: readonly VirtualPartition[] };
 
 export class VirtualLog implements UplinkLog {
   readonly topics = new Map<string, LogTopic & { partitions: VirtualPartition[] }>();
   readonly #listeners = new Set<(changed: readonly LogPartition[]) => void>();
   #database = new Database(":memory:");
-  #methods: ExtensionMethods;
+  #methods: ReadonlyMap<string, ExtensionMethods>;
   #nextId = 1;
   /** Stored batches that one read joins at the most. */
   joinMax = 3;
   callFailure: Error | undefined;
 
   constructor() {
-    this.#database.exec(epochTable.schema);
-    this.#methods = epochTable.prepare(this.#database);
+    for (const { schema } of extensions) this.#database.exec(schema);
+    this.#methods = prepared(this.#database);
   }
 
   createTopic(name: string, partitionCount: number): void {
@@ -105,10 +112,16 @@ export class VirtualLog implements UplinkLog {
   async call(calls: readonly ExtensionCall[]): Promise<unknown[]> {
     if (this.callFailure !== undefined) throw this.callFailure;
     const cloned = structuredClone(calls);
-    const run = this.#database.transaction(() =>
-      cloned.map(({ method, args }) => this.#methods[method]?.(args as never)),
-    );
+    const run = this.#database.transaction(() => cloned.map((each) => this.#run(each)));
     return structuredClone(run());
+  }
+
+  async query(call: ExtensionCall): Promise<unknown> {
+    return structuredClone(this.#run(structuredClone(call)));
+  }
+
+  #run({ extension, method, args }: ExtensionCall): unknown {
+    return this.#methods.get(extension)?.[method]?.(args as never);
   }
 
   onCommit(listener: (changed: readonly LogPartition[]) => void): () => void {
@@ -124,7 +137,7 @@ export class VirtualLog implements UplinkLog {
   restore({ tables, partitions }: LogImage): void {
     this.#database.close();
     this.#database = new Database(tables);
-    this.#methods = epochTable.prepare(this.#database);
+    this.#methods = prepared(this.#database);
     for (const { topic, partition, batches, logStartOffset } of partitions.map(copyPartition)) {
       Object.assign(this.partition(topic, partition), { batches, logStartOffset });
     }

@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import { stampProducer } from "../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../shared/batch/records.ts";
 import { decodeHubFrame, encodeFrame } from "../../../shared/uplink/frame-codec.ts";
-import { UPLINK_SUBPROTOCOL } from "../../../shared/uplink/frames.ts";
+import { UPLINK_STATUS_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../../shared/uplink/frames.ts";
 import type { AgentFrame, Hello, HubFrame, Produce } from "../../../shared/uplink/frames.ts";
 import { onCleanUp } from "../../support/clean-up.ts";
 import { startUplinkHub } from "../../support/uplink-pair.ts";
@@ -17,6 +17,7 @@ const hello: Hello = {
   t: "hello",
   agent: "raw",
   producer: 77n,
+  instance: "one",
   version: "0",
   topics: [{ name: "readings", partitions: 2 }],
 };
@@ -130,7 +131,7 @@ test("uplink server: a batch is acknowledged once it is committed, and its posit
   assert.deepEqual(await agent.frame("ack", 2), { t: "ack", id: 2, baseOffset: 1 });
   const next = await RawAgent.open(t, hub, hello);
   const { positions } = await next.frame("welcome");
-  assert.deepEqual(positions, [{ topic: "readings", partition: 0, epoch: 0, lastSequence: 1 }]);
+  assert.deepEqual(positions, [{ topic: "readings", partition: 0, epoch: 0, lastSequence: 1, records: 2, lost: 0 }]);
   assert.equal((await agent.closed).code, 1008);
 });
 
@@ -190,7 +191,8 @@ test("uplink server: a gap is acknowledged once it is in the ledger", async (t) 
   const hub = await startUplinkHub(t);
   const agent = await RawAgent.open(t, hub, hello);
   await agent.frame("welcome");
-  agent.send({ t: "gap", id: 1, topic: "readings", partition: 0, epoch: 1, from: 5, to: 9, reason: "overflow" });
+  const what = { from: 5, to: 9, entry: 0, records: 5, reason: "overflow", since: 1, until: 2 } as const;
+  agent.send({ t: "gap", id: 1, topic: "readings", partition: 0, epoch: 1, ...what });
   await agent.frame("ack");
   assert.equal(hub.losses.length, 1);
   assert.equal(hub.server.agents()[0]?.recordsDeclaredLost, 5);
@@ -205,8 +207,48 @@ test("uplink server: credit comes back as batches are answered", async (t) => {
   assert.equal((await agent.frame("credit")).bytes, frame.batch.length);
 });
 
+test("uplink server: what all agents have sent together is bounded; then nobody is read, and nobody is taken for dead", async (t) => {
+  const options = { bytesInFlightMax: 400_000, silenceMsMax: 60, pingMs: 20 };
+  const hub = await startUplinkHub(t, { options });
+  const agents = await Promise.all(
+    [101n, 102n, 103n].map(async (producer) => {
+      const agent = await RawAgent.open(t, hub, { ...hello, producer });
+      await agent.frame("welcome");
+      return { agent, producer };
+    }),
+  );
+  const large = (producer: bigint, id: number): Produce => {
+    const value = Buffer.alloc(100_000, "x");
+    const batch = encodeRecords([{ timestamp: id, key: null, value }]);
+    stampProducer(batch, { producerId: producer, producerEpoch: 0, baseSequence: id - 1 });
+    return { t: "produce", id, topic: "readings", partition: 0, acks: "all", batch };
+  };
+  const batches = 20;
+  hub.engine.holdCommits();
+  for (const { agent, producer } of agents) {
+    for (let id = 1; id <= batches; id++) agent.send(large(producer, id));
+  }
+  // For longer than the hub lets an agent be silent whom it reads.
+  for (let pings = 0; pings < 10; pings++) await once(agents[0]?.agent.socket ?? assert.fail(), "ping");
+  const taken = hub.engine.appends.length;
+  // What has arrived of each when the others fill it is taken too.
+  assert.ok(taken >= 4 && taken <= 4 + agents.length, `${taken} of ${agents.length * batches} batches`);
+  assert.ok(agents.every(({ agent }) => agent.socket.readyState === WebSocket.OPEN));
+  // A newcomer is welcomed, and then waits as they do.
+  const late = await RawAgent.open(t, hub, { ...hello, producer: 104n });
+  await late.frame("welcome");
+  late.send(large(104n, 1));
+  hub.engine.releaseCommits();
+  await Promise.all([late.frame("ack"), ...agents.map(({ agent }) => agent.frame("ack", batches))]);
+  assert.equal(hub.engine.appends.length, agents.length * batches + 1, "each once");
+});
+
 const violations: { readonly name: string; readonly send: (agent: RawAgent) => void }[] = [
   { name: "a second hello", send: (agent) => agent.send(hello) },
+  {
+    name: "a status that is no few figures",
+    send: (agent) => agent.send({ t: "status", status: { text: "x".repeat(UPLINK_STATUS_BYTES_MAX) } }),
+  },
   { name: "text", send: (agent) => agent.socket.send("hello") },
   { name: "no CBOR", send: (agent) => agent.socket.send(Buffer.from("ffffff", "hex")) },
   {

@@ -124,16 +124,46 @@ test("uplink: a hub that never says welcome is given up after the connect timeou
   assert.equal(uplink.status().lastError?.code, "TIMEOUT");
 });
 
-test("uplink: two agents with the same data -> the newer connection wins, nothing is mixed up", async (t) => {
+/** The data directory of `log`, copied. */
+function cloneOf(log: VirtualLog): VirtualLog {
+  const clone = newLog();
+  clone.restore(log.takeImage());
+  return clone;
+}
+
+test("uplink: a second agent with the same data is refused and told so; the first goes on undisturbed", async (t) => {
   const hub = await startUplinkHub(t);
   const log = newLog(1);
-  const first = await startUplinkAgent(t, hub.port, { log, options: { retryMinMs: 60_000, retryMaxMs: 60_000 } });
+  const first = await startUplinkAgent(t, hub.port, { log });
   await untilStored(hub.engine, TOPIC, 0, 1);
-  await startUplinkAgent(t, hub.port, { log });
-  await waitUntil(() => first.status().lastError ?? false, { what: "the first to be replaced", ...waiting });
-  assert.match(first.status().lastError?.message ?? "", /newer connection/);
+  const clone = cloneOf(log);
+  const second = await startUplinkAgent(t, hub.port, { log: clone });
+  await waitUntil(() => second.status().lastError ?? false, { what: "the second to be refused", ...waiting });
+  assert.equal(second.status().lastError?.code, "AGENT_RUNS_TWICE");
+  assert.match(
+    second.status().lastError?.message ?? "",
+    /runs twice with the same data: the other one is at 127\.0\.0\.1/,
+  );
+  clone.append(clone.partition(TOPIC, 0), [66]);
+  log.append(log.partition(TOPIC, 0), [2]);
+  await untilStored(hub.engine, TOPIC, 0, 2);
+  assert.deepEqual([first.status().isConnected, first.status().connections], [true, 1]);
+  // When the first one ends, the second may go on: nothing of either is lost or taken for the other's.
+  await first.close();
+  await untilStored(hub.engine, TOPIC, 0, 3);
+  assert.deepEqual(storedNumbers(hub.engine, TOPIC, 0), [1, 2, 66]);
+});
+
+test("uplink: an agent that starts again while its old connection hangs waits a moment and takes over", async (t) => {
+  const hub = await startUplinkHub(t);
+  const proxy = await TcpProxy.start(t, hub.port);
+  const log = newLog(1);
+  await startUplinkAgent(t, proxy.port, { log });
+  await untilStored(hub.engine, TOPIC, 0, 1);
+  proxy.partition();
+  const again = await startUplinkAgent(t, hub.port, { log: cloneOf(log) });
+  await waitUntil(() => again.status().isConnected, { what: "the agent to be let in", ...waiting });
   assert.equal(hub.server.agents().length, 1);
-  assert.equal(hub.server.agents()[0]?.isConnected, true);
 });
 
 test("uplink: the hub has more partitions than the log -> the agent is told", async (t) => {

@@ -9,13 +9,22 @@ import { QosTwoPackets } from "../../../../agent/ingest/qos-two-packets.ts";
 import { systemClock } from "../../../../shared/clock.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { ManualLog } from "../../../unit/agent/ingest/manual-log.ts";
+import { fixedSpace } from "../../../support/fixed-space.ts";
+import { memoryLedger } from "../../../support/memory-ledger.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
 
 async function start(t: TestContext, failure?: { code: string; message: string }) {
   const log = new ManualLog();
   await log.createTopic({ name: "mqtt", partitionCount: 1 });
   const qosTwo = await QosTwoPackets.load(log);
-  const parts = { log: log.asLog, clock: systemClock, logger: silentLogger(), capBytes: 1_000_000 };
+  const ledger = await memoryLedger();
+  const parts = {
+    log: log.asLog,
+    ledger,
+    clock: systemClock,
+    logger: silentLogger(),
+    space: fixedSpace(log, 1_000_000),
+  };
   const ingest = new Ingest({ ...parts, routes: [], qosTwo });
   onCleanUp(t, () => ingest.stop());
   const status = new StatusCollector({ ...parts, version: "1", ingest, diskBytesWritten, failure: () => failure });

@@ -26,7 +26,12 @@ const sources: Omit<HubHttpParts, "logger" | "onUplink" | "options"> = {
       lastDurationMs: 1500,
     },
     topics: new Map([["readings", topic]]),
-    offsets: ({ partition }) => ({ logStartOffset: 10, highWatermark: partition === 0 ? 50 : 10, bytes: 400 }),
+    offsets: ({ partition }) => ({
+      logStartOffset: 10,
+      highWatermark: partition === 0 ? 50 : 10,
+      logEndOffset: 50,
+      bytes: 400,
+    }),
   },
   groups: {
     list: () => [{ group: "<b>g</b>", type: "classic", protocolType: "consumer", state: "Stable", memberCount: 1 }],
@@ -43,7 +48,15 @@ const sources: Omit<HubHttpParts, "logger" | "onUplink" | "options"> = {
         ["gone", new Map([[0, committed(0)]])],
       ]),
   },
-  agents: { list: () => [{ agent: "gateway-1", isConnected: true }] },
+  agents: {
+    list: () => [{ agent: "gateway-1", producer: "77", isConnected: true }],
+    losses: async (entriesMax) => [{ agent: "gateway-1", producerId: 2n ** 62n, records: entriesMax }],
+    lossTotals: async () => [
+      { producerId: 77n, topic: "readings", reason: "overflow", records: 5 },
+      { producerId: 77n, topic: "readings", reason: "corrupt", records: 1 },
+      { producerId: 78n, topic: "readings", reason: "overflow", records: 100 },
+    ],
+  },
   kafka: {
     stats: () => ({
       connections: 1,
@@ -93,8 +106,20 @@ test("hub http: /status tells topics, offsets, groups with lag, and agents", asy
   assert.deepEqual(status["groups"], [
     { group: "<b>g</b>", state: "Stable", protocolType: "consumer", members: 1, lag: 5 },
   ]);
-  assert.deepEqual(status["agents"], [{ agent: "gateway-1", isConnected: true }]);
+  assert.deepEqual(status["agents"], [
+    { agent: "gateway-1", producer: "77", isConnected: true, declaredLost: { overflow: 5, corrupt: 1 } },
+  ]);
+  assert.deepEqual(status["losses"], [
+    { topic: "readings", reason: "overflow", records: 105 },
+    { topic: "readings", reason: "corrupt", records: 1 },
+  ]);
   assert.deepEqual((status["kafka"] as { requestsTotal: unknown }).requestsTotal, { Fetch: 3 });
+});
+
+test("hub http: /losses lists the ledger's newest entries", async (t) => {
+  const { url } = await start(t);
+  const entries = await (await fetch(`${url}/losses`)).json();
+  assert.deepEqual(entries, [{ agent: "gateway-1", producer: "4611686018427387904", records: 1000 }]);
 });
 
 test("hub http: /metrics has every row of the table", async (t) => {

@@ -21,7 +21,17 @@ const ingestStats: IngestStats = {
   waitingMessages: 5,
   isWithoutRoom: true,
   routedTopics: 6,
-  losses: [{ topic: "readings", reason: "overload", records: 7 }],
+};
+
+/** Seven records were taken and never stored, and four of the second partition declared lost. */
+const ledger: StatusSources["ledger"] = {
+  totals: ({ partition: index }) => (index === 0 ? { stored: 0, unstored: 7 } : { stored: 4, unstored: 0 }),
+  counts: () => [
+    { topic: "readings", reason: "overload", records: 7 },
+    { topic: "readings", reason: "overflow", records: 4 },
+  ],
+  rows: () => [],
+  differences: () => [],
 };
 
 function partition(over: Partial<LogPartition>): LogPartition {
@@ -39,8 +49,9 @@ function collector(t: TestContext, over: Partial<StatusSources> = {}) {
     version: "1.2.3",
     clock: { wallMs: () => 0, monotonicMs: () => nowMs },
     log: { id: "abc", topics: new Map([["readings", topic]]), onCommit: () => () => {} },
-    capBytes: 1000,
+    space: { capBytes: 1000, usedBytes: 200 },
     ingest: { stats: () => ingestStats },
+    ledger,
     diskBytesWritten: () => Promise.resolve(123),
     failure: () => undefined,
     ...over,
@@ -51,7 +62,7 @@ function collector(t: TestContext, over: Partial<StatusSources> = {}) {
 
 const uplink: NonNullable<StatusSources["uplink"]> = {
   status: () => ({ isConnected: true, hub: "ws://hub" }),
-  pendingFrom: ({ partition: index }) => (index === 0 ? 25 : 0),
+  pendingFrom: ({ partition: index }) => (index === 0 ? 25 : 5),
 };
 
 test("status: pending is what the hub has not confirmed, and its share of the bytes", async (t) => {
@@ -61,9 +72,23 @@ test("status: pending is what the hub has not confirmed, and its share of the by
     id: "abc",
     usedBytes: 200,
     capBytes: 1000,
+    fileBytes: null,
+    diskFreeBytes: null,
     pendingRecords: 5,
     pendingBytes: 50,
-    topics: [{ topic: "readings", partitions: 2, pendingRecords: 5, pendingBytes: 50, storedBytes: 200 }],
+    topics: [
+      {
+        topic: "readings",
+        partitions: 2,
+        balances: [
+          { partition: 0, accepted: 37, delivered: 25, pending: 5, dropped: 7 },
+          { partition: 1, accepted: 5, delivered: 1, pending: 0, dropped: 4 },
+        ],
+        pendingRecords: 5,
+        pendingBytes: 50,
+        storedBytes: 200,
+      },
+    ],
   });
 });
 
@@ -79,7 +104,9 @@ test("status: version, uptime, losses, bytes written and the parts' own words ar
   const told = await status.collect();
   assert.equal(told.version, "1.2.3");
   assert.equal(told.uptimeSeconds, 61);
-  assert.deepEqual(told.losses, [{ topic: "readings", reason: "overload", records: 7 }]);
+  const { accepted, delivered, pending, dropped, losses } = told.ledger;
+  assert.deepEqual({ accepted, delivered, pending, dropped }, { accepted: 42, delivered: 26, pending: 5, dropped: 11 });
+  assert.deepEqual(losses, ledger.counts());
   assert.equal(told.process.diskBytesWritten, 123);
   assert.deepEqual(told.uplink, { isConnected: true, hub: "ws://hub" });
   assert.deepEqual(told.mqtt, { connections: 9 });
@@ -88,6 +115,17 @@ test("status: version, uptime, losses, bytes written and the parts' own words ar
 test("status: bytes written are null where the system does not tell", async (t) => {
   const { status } = collector(t, { diskBytesWritten: () => Promise.resolve(undefined) });
   assert.equal((await status.collect()).process.diskBytesWritten, null);
+  assert.equal((await status.collect()).disk.writtenBytes, null);
+});
+
+test("status: bytes written, of a record and of a day", async (t) => {
+  let writtenBytes = 1000;
+  const { status, pass } = collector(t, { diskBytesWritten: () => Promise.resolve(writtenBytes) });
+  await status.collect();
+  writtenBytes = 4000;
+  pass(3000);
+  const { disk } = await status.collect();
+  assert.deepEqual(disk, { writtenBytes: 4000, bytesPerRecord: 267, bytesPerDay: 86_400_000, rateSeconds: 3 });
 });
 
 test("metrics: every row of the table is rendered with its help, and values with their labels", async (t) => {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { DuplicateWindow } from "../../../../agent/ingest/duplicate-window.ts";
+import type { StoredBlock } from "../../../../agent/ingest/duplicate-window-blocks.ts";
 import { Ingest } from "../../../../agent/ingest/ingest.ts";
 import type { IngestOptions } from "../../../../agent/ingest/ingest.ts";
 import { QosTwoPackets } from "../../../../agent/ingest/qos-two-packets.ts";
@@ -12,11 +14,21 @@ import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { ManualLog } from "./manual-log.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
+import { fixedSpace } from "../../../support/fixed-space.ts";
+import { memoryLedger } from "../../../support/memory-ledger.ts";
 
-type Over = Partial<Omit<IngestOptions, "log" | "routes">> & { readonly routes?: readonly RouteConfig[] };
+type Over = Partial<Omit<IngestOptions, "log" | "routes" | "space">> & {
+  readonly routes?: readonly RouteConfig[];
+  readonly capBytes?: number;
+  readonly capBytesMax?: number;
+};
 
 /** An ingest on a log whose topics exist already, unless the test wants them made. */
-async function start(t: TestContext, { routes = [], ...overrides }: Over = {}, log = new ManualLog()) {
+async function start(
+  t: TestContext,
+  { routes = [], capBytes = 1024 * 1024 * 1024, capBytesMax = capBytes, ...overrides }: Over = {},
+  log = new ManualLog(),
+) {
   for (const name of ["mqtt", ...routes.map((route) => route.topic)]) {
     if (!log.topics.has(name) && !name.startsWith("new")) await log.createTopic({ name, partitionCount: 4 });
   }
@@ -24,13 +36,15 @@ async function start(t: TestContext, { routes = [], ...overrides }: Over = {}, l
   assert.deepEqual(compiled.problems, []);
   let nowMs = 1_000_000;
   const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
+  const ledger = await memoryLedger({ clock, call: log.call.bind(log) });
   const ingest = new Ingest({
     log: log.asLog,
+    ledger,
     routes: compiled.routes,
     qosTwo: await QosTwoPackets.load(log),
     clock,
     logger: silentLogger(),
-    capBytes: 1024 * 1024 * 1024,
+    space: fixedSpace(log, capBytes, capBytesMax),
     ...overrides,
   });
   onCleanUp(t, () => ingest.stop());
@@ -45,7 +59,7 @@ async function start(t: TestContext, { routes = [], ...overrides }: Over = {}, l
   const pass = (ms: number): void => {
     nowMs += ms;
   };
-  return { ingest, log, publish, answers, pass };
+  return { ingest, log, ledger, publish, answers, pass };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -136,14 +150,16 @@ test("ingest: a key goes where Kafka's clients look for it; without a key, parti
 });
 
 test("ingest: a failed commit answers everyone with its error; nobody gets an acknowledgement", async (t) => {
-  const { log, ingest, publish, answers } = await start(t);
+  const { log, ingest, publish, answers, ledger } = await start(t);
   publish({ messageId: 1 });
   publish({ messageId: 2, qos: 2 });
   publish({ qos: 0, messageId: undefined });
   log.take()!.failed(new StreamError("LOG_FULL", "disk"));
   assert.deepEqual(answers, ["ok", "LOG_FULL", "LOG_FULL"]);
-  assert.deepEqual(ingest.stats().losses, [{ topic: "mqtt", reason: "overflow", records: 1 }]);
   assert.equal(ingest.stats().uncommittedMessages, 0);
+  assert.deepEqual(ledger.counts(), []);
+  log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "mqtt", reason: "overflow", records: 1 }]);
 });
 
 test("ingest: what comes while a commit is on its way goes with the next one", async (t) => {
@@ -184,6 +200,12 @@ test("ingest: a large commit is cut into batches that fit the uplink, in order",
   );
 });
 
+test("ingest: in a small log no record may be larger than a commit may be", async (t) => {
+  const { publish, answers } = await start(t, { capBytes: 160_000 });
+  publish({ payload: "x".repeat(10_001) });
+  assert.deepEqual(answers, ["MESSAGE_TOO_LARGE"]);
+});
+
 test("ingest: a record over the limit is refused with the limit's name", async (t) => {
   const { publish, answers, ingest } = await start(t, { limits: { recordBytesMax: 100 } });
   publish({ payload: "x".repeat(101) });
@@ -218,12 +240,12 @@ test("qos 2: a repetition while the commit is on its way hears of that commit's 
 
 test("qos 1: DUP of a stored message is answered and not stored again", async (t) => {
   const { log, publish, answers, ingest } = await start(t);
-  publish({ messageId: 7 });
+  for (let messageId = 101; messageId <= 110; messageId++) publish({ messageId });
   log.commit();
-  publish({ messageId: 7, dup: true });
-  assert.deepEqual(answers, ["ok", "ok"]);
+  publish({ messageId: 110, dup: true });
+  assert.equal(answers.length, 11);
   log.commit();
-  assert.equal(log.records("mqtt").length, 1);
+  assert.equal(log.records("mqtt").length, 10);
   assert.equal(ingest.stats().duplicateMessages, 1);
 });
 
@@ -253,6 +275,35 @@ test("qos 1: DUP with another topic or payload is a new message", async (t) => {
   publish({ messageId: 7, topic: "b", dup: true });
   log.commit();
   assert.equal(log.records("mqtt").length, 2);
+});
+
+test("qos 1: what was stored is known to the next run, from the very commit that stored it", async (t) => {
+  const first = await start(t, { duplicates: new DuplicateWindow([]) });
+  for (let messageId = 101; messageId <= 110; messageId++) first.publish({ messageId });
+  first.log.commit();
+  first.publish({ messageId: 111 });
+  first.log.take()!.failed(new StreamError("LOG_FULL", "disk"));
+  const stored = first.log.calls.filter(({ extension }) => extension === "duplicates").map(({ args }) => args);
+  assert.equal(stored.length, 1);
+
+  const second = await start(t, { duplicates: new DuplicateWindow(stored[0] as StoredBlock[]) });
+  second.publish({ messageId: 110, dup: true });
+  assert.deepEqual(second.answers, ["ok"]);
+  second.publish({ messageId: 111, dup: true });
+  second.log.commit();
+  assert.equal(second.log.records("mqtt").length, 1);
+  assert.equal(second.ingest.stats().duplicateMessages, 1);
+});
+
+test("qos 1: in the second new session after a message, DUP is believed no more", async (t) => {
+  const { log, publish, ingest } = await start(t);
+  for (let messageId = 101; messageId <= 110; messageId++) publish({ messageId });
+  log.commit();
+  ingest.beginSession("c");
+  ingest.beginSession("c");
+  publish({ messageId: 110, dup: true });
+  log.commit();
+  assert.equal(log.records("mqtt").length, 11);
 });
 
 test("qos 1: a message that never arrived the first time is stored although it says DUP", async (t) => {
@@ -289,13 +340,14 @@ test("topics: the hub's partition count goes before the route's", async (t) => {
 
 test("topics: one that cannot be made refuses who waits, counts QoS 0, and is tried again", async (t) => {
   const log = new ManualLog();
-  const { publish, answers, ingest } = await start(t, { routes: [{ match: "#", topic: "new" }] }, log);
+  const { publish, answers, ledger } = await start(t, { routes: [{ match: "#", topic: "new" }] }, log);
   log.createFailure = new StreamError("LOG_FULL", "disk");
   publish({ messageId: 1 });
   publish({ qos: 0, messageId: undefined });
   await turn();
   assert.deepEqual(answers, ["ok", "LOG_FULL"]);
-  assert.deepEqual(ingest.stats().losses, [{ topic: "new", reason: "overflow", records: 1 }]);
+  log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "new", reason: "overflow", records: 1 }]);
   log.createFailure = undefined;
   publish({ messageId: 2 });
   await turn();
@@ -318,11 +370,12 @@ test("topics: one that somebody else makes at the same moment is used", async (t
 
 test("topics: the queue before one is made is bounded: QoS 0 is counted, the rest refused", async (t) => {
   const routes = [{ match: "#", topic: "new" }];
-  const { log, publish, answers, ingest } = await start(t, { routes, limits: { waitingMessagesMax: 2 } });
+  const { log, publish, answers, ledger } = await start(t, { routes, limits: { waitingMessagesMax: 2 } });
   for (let id = 1; id <= 3; id++) publish({ messageId: id });
   publish({ qos: 0, messageId: undefined });
   assert.deepEqual(answers, ["OVERLOADED", "ok"]);
-  assert.deepEqual(ingest.stats().losses, [{ topic: "new", reason: "overload", records: 1 }]);
+  log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "new", reason: "overload", records: 1 }]);
   await turn();
   log.commit();
   assert.equal(log.records("new").length, 2);
@@ -351,16 +404,16 @@ test("topics: beyond the limit, new ones that devices name go to mqtt", async (t
 });
 
 test("limits: over them QoS 0 is dropped and counted, QoS 1 goes on to twice the limit and is then refused", async (t) => {
-  const { log, publish, answers, ingest } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
+  const { log, publish, answers, ledger } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
   publish({ messageId: 1 });
   publish({ messageId: 2 });
   publish({ qos: 0, messageId: undefined });
-  assert.deepEqual(ingest.stats().losses, [{ topic: "mqtt", reason: "overload", records: 1 }]);
   publish({ messageId: 3 });
   publish({ messageId: 4 });
   publish({ messageId: 5 });
   assert.deepEqual(answers, ["ok", "OVERLOADED"]);
   log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "mqtt", reason: "overload", records: 1 }]);
   assert.equal(log.records("mqtt").length, 4);
   publish({ qos: 0, messageId: undefined });
   log.commit();
@@ -368,20 +421,20 @@ test("limits: over them QoS 0 is dropped and counted, QoS 1 goes on to twice the
 });
 
 test("limits: bytes count like messages, and until their commit has ended", async (t) => {
-  const { log, publish, ingest } = await start(t, { limits: { uncommittedBytesMax: 1000 } });
+  const { log, publish, ledger } = await start(t, { limits: { uncommittedBytesMax: 1000 } });
   publish({ messageId: 1, payload: "x".repeat(1000) });
   const part = log.take()!;
   publish({ qos: 0, messageId: undefined });
-  assert.equal(ingest.stats().losses.length, 1);
   log.succeed(part);
   publish({ qos: 0, messageId: undefined });
-  assert.equal(ingest.stats().losses[0]?.records, 1);
+  log.commit();
+  assert.equal(ledger.counts()[0]?.records, 1);
 });
 
 /** A log of 10 kB at its cap: five records of 2 kB. */
 async function full(t: TestContext, overflow: "drop-oldest" | "drop-newest" | "block", over: Over = {}) {
   const routes = [{ match: "#", topic: "full", key: "k", overflow }];
-  const started = await start(t, { routes, capBytes: 10_000, ...over });
+  const started = await start(t, { routes, capBytes: 10_000, capBytesMax: 1_000_000, ...over });
   for (let id = 1; id <= 5; id++) {
     started.publish({ messageId: id, payload: String(id).repeat(2000) });
     started.log.commit();
@@ -397,29 +450,48 @@ async function full(t: TestContext, overflow: "drop-oldest" | "drop-newest" | "b
 }
 
 test("overflow, drop-oldest: the oldest make room and are counted, the new one is stored", async (t) => {
-  const { log, ingest, publish, answers, partition } = await full(t, "drop-oldest");
+  const { log, publish, answers, partition, ledger } = await full(t, "drop-oldest");
   assert.deepEqual(log.trims, [{ partition, before: 1 }]);
-  assert.deepEqual(ingest.stats().losses, [{ topic: "full", reason: "overflow", records: 1 }]);
+  log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "full", reason: "overflow", records: 1 }]);
   publish({ messageId: 6 });
   log.commit();
   assert.deepEqual(answers, ["ok"]);
   assert.equal(partition.logEndOffset, 6);
 });
 
-test("overflow, drop-oldest: what the hub has confirmed is no loss", async (t) => {
-  const { log, ingest } = await full(t, "drop-oldest", { pendingFrom: (partition) => partition.logEndOffset });
+test("overflow, drop-oldest: a log that refuses a commit for want of room makes room, whatever its size says", async (t) => {
+  const { log, publish } = await start(t, { routes: [{ match: "#", topic: "t", key: "k" }] });
+  publish({ messageId: 1 });
+  log.commit();
+  publish({ messageId: 2 });
+  log.take()!.failed(new StreamError("LOG_FULL", "max_page_count"));
+  assert.deepEqual(log.trims, []);
+  publish({ messageId: 3 });
+  log.commit();
   assert.equal(log.trims.length, 1);
-  assert.deepEqual(ingest.stats().losses, []);
+  await turn();
+  publish({ messageId: 4 });
+  log.commit();
+  assert.equal(log.trims.length, 1);
+});
+
+test("overflow, drop-oldest: what the hub has confirmed is no loss", async (t) => {
+  const { log, ledger } = await full(t, "drop-oldest", { pendingFrom: (partition) => partition.logEndOffset });
+  assert.equal(log.trims.length, 1);
+  log.commit();
+  assert.deepEqual(ledger.counts(), []);
 });
 
 test("overflow, drop-newest: what is stored stays; the new one is answered, dropped and counted", async (t) => {
-  const { log, ingest, publish, answers, values } = await full(t, "drop-newest");
+  const { log, ingest, publish, answers, values, ledger } = await full(t, "drop-newest");
   publish({ messageId: 6 });
   log.commit();
   assert.deepEqual(answers, ["ok"]);
   assert.deepEqual(values(), ["1", "2", "3", "4", "5"]);
   assert.deepEqual(log.trims, []);
-  assert.deepEqual(ingest.stats().losses, [{ topic: "full", reason: "overflow", records: 1 }]);
+  log.commit();
+  assert.deepEqual(ledger.counts(), [{ topic: "full", reason: "overflow", records: 1 }]);
   assert.ok(ingest.stats().isWithoutRoom);
 });
 
@@ -449,12 +521,13 @@ test("overflow, block: publishers wait until there is room, then all is stored i
 });
 
 test("overflow, block: what waits is bounded", async (t) => {
-  const { publish, answers, ingest } = await full(t, "block", { limits: { waitingMessagesMax: 1 } });
+  const { publish, answers, ledger, log } = await full(t, "block", { limits: { waitingMessagesMax: 1 } });
   publish({ messageId: 6 });
   publish({ messageId: 7 });
   publish({ qos: 0, messageId: undefined });
   assert.deepEqual(answers, ["OVERLOADED", "ok"]);
-  assert.equal(ingest.stats().losses[0]?.reason, "overload");
+  log.commit();
+  assert.equal(ledger.counts()[0]?.reason, "overload");
 });
 
 test("overflow: a log without room is looked at again though nothing is committed", async (t) => {

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { LogRoom } from "../../../../agent/ingest/log-room.ts";
 import type { LogRoomOptions } from "../../../../agent/ingest/log-room.ts";
-import { LossCounts } from "../../../../agent/ingest/loss-counts.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import type { LogPartition } from "../../../../shared/log/partitioned-log.ts";
+import { fixedSpace } from "../../../support/fixed-space.ts";
+import { memoryLedger } from "../../../support/memory-ledger.ts";
 import { ManualLog } from "./manual-log.ts";
 
 type Mutable = { -readonly [Key in keyof LogPartition]: LogPartition[Key] };
@@ -15,14 +16,14 @@ async function room(over: Partial<LogRoomOptions> = {}) {
   await log.createTopic({ name: "t", partitionCount: 1 });
   const partition = log.partition("t", 0) as Mutable;
   Object.assign(partition, { logEndOffset: 100, bytes: 1000 });
-  const losses = new LossCounts();
+  const losses = await memoryLedger();
   const failures: string[] = [];
   let nowMs = 0;
   const made = new LogRoom({
     log: log.asLog,
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
-    capBytes: 1000,
-    losses,
+    space: fixedSpace(log, 1000),
+    ledger: losses,
     policyOf: () => ({ acks: "all", overflow: "drop-oldest", priority: 0, partitions: 1 }),
     pendingFrom: () => 0,
     onTrimFailed: (error) => failures.push(error.code),
@@ -37,20 +38,20 @@ const incoming = { bytes: 0, priority: 0 };
 test("log room: at the cap the oldest tenth goes and is counted once it is trimmed", async () => {
   const { room: logRoom, log, losses, turn } = await room();
   logRoom.consider(incoming);
-  assert.deepEqual(losses.list(), []);
+  assert.deepEqual(losses.counts(), []);
   await turn();
   assert.deepEqual(
     log.trims.map(({ before }) => before),
     [10],
   );
-  assert.deepEqual(losses.list(), [{ topic: "t", reason: "overflow", records: 10 }]);
+  assert.deepEqual(losses.counts(), [{ topic: "t", reason: "overflow", records: 10 }]);
 });
 
 test("log room: records that the hub had confirmed are not counted", async () => {
   const { room: logRoom, losses, turn } = await room({ pendingFrom: () => 7 });
   logRoom.consider(incoming);
   await turn();
-  assert.deepEqual(losses.list(), [{ topic: "t", reason: "overflow", records: 3 }]);
+  assert.deepEqual(losses.counts(), [{ topic: "t", reason: "overflow", records: 3 }]);
 });
 
 test("log room: no second round before the sizes show the first, unless they never do", async () => {
@@ -82,7 +83,7 @@ test("log room: a trim that fails loses nothing, is told, and is tried again", a
   log.trim = () => Promise.reject(new StreamError("LOG_FULL", "disk"));
   logRoom.consider(incoming);
   await turn();
-  assert.deepEqual([failures, losses.list()], [["LOG_FULL"], []]);
+  assert.deepEqual([failures, losses.counts()], [["LOG_FULL"], []]);
   log.trim = trim;
   pass(1000);
   logRoom.consider(incoming);

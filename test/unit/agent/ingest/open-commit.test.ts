@@ -55,10 +55,13 @@ test("open commit: it takes over everything of another one", () => {
   const two = new OpenCommit(2, pool);
   const order: string[] = [];
   one.add(lanes(1)[0]!, routed, message("x"), 1);
-  one.addUnanswered("mqtt");
+  const [{ partition }] = lanes(1) as [Lane];
+  one.addUnanswered(partition);
+  one.drops.add(partition, "overload");
   one.dones.push(() => order.push("one"));
   const bytes = two.add(lanes(1, 5)[0]!, routed, message("y"), 1);
-  two.addUnanswered("mqtt");
+  two.addUnanswered(partition);
+  two.drops.add(partition, "overload", { records: 2 });
   two.dones.push(() => order.push("two"));
   two.packets.push(["c", 1]);
   two.durability = "fsync";
@@ -70,7 +73,11 @@ test("open commit: it takes over everything of another one", () => {
     [one.numbers, one.bytes, one.recordCount, one.priority, one.durability, one.packets],
     [[1, 2], before + bytes, 2, 5, "fsync", [["c", 1]]],
   );
-  assert.deepEqual([...one.unanswered], [["mqtt", 2]]);
+  assert.deepEqual([...one.unanswered], [[partition, 2]]);
+  assert.deepEqual(
+    one.drops.list().map(({ reason, records }) => [reason, records]),
+    [["overload", 3]],
+  );
   assert.equal(one.close().length, 2);
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Cursors, TRIM_BYTES, TRIM_INTERVAL_MS } from "../../../../agent/uplink/cursors.ts";
+import { Cursors, RETRY_MS, TRIM_BYTES, TRIM_INTERVAL_MS } from "../../../../agent/uplink/cursors.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { VirtualPartition } from "../../../support/virtual-log.ts";
@@ -8,11 +8,12 @@ import { VirtualPartition } from "../../../support/virtual-log.ts";
 const partition = new VirtualPartition(7, "readings", 0);
 const delivered = (records: number, bytes = 10) => ({ records, bytes, acks: "all" }) as const;
 
-function start(failure?: Error) {
+function start(failures: Error[] = []) {
   const writes: string[] = [];
   const cursors = new Cursors({
     log: {
       trim: async (_partition, before) => {
+        const failure = failures.shift();
         if (failure !== undefined) throw failure;
         writes.push(`trim ${before}`);
       },
@@ -51,9 +52,14 @@ test("cursors: delivered records are counted by topic and acks", async () => {
   await cursors.flush();
 });
 
-test("cursors: a log that cannot trim is no reason to stop", async () => {
-  const { cursors, writes } = start(new StreamError("LOG_FULL", "no room"));
+test("cursors: a log that cannot trim is no reason to stop; it is tried again by itself", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const failures = [new StreamError("LOG_FULL", "no room")];
+  const { cursors, writes } = start(failures);
   cursors.settle(partition, 5, delivered(5));
   await cursors.flush();
   assert.deepEqual(writes, ["settle 7@5"]);
+  t.mock.timers.tick(RETRY_MS);
+  await cursors.flush();
+  assert.deepEqual(writes, ["settle 7@5", "settle 7@5", "trim 5"]);
 });

@@ -3,10 +3,13 @@ import path from "node:path";
 import test from "node:test";
 import type { TestContext } from "node:test";
 import { PRODUCER_EPOCH_MAX } from "../../../../shared/uplink/frames.ts";
+import { LossLedger } from "../../../../agent/ledger/loss-ledger.ts";
+import { ledgerTable } from "../../../../agent/ledger/ledger-table.ts";
 import { EpochStore } from "../../../../agent/uplink/epoch-store.ts";
 import { epochTable } from "../../../../agent/uplink/epoch-table.ts";
 import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
 import type { LostRange } from "../../../../agent/uplink/resume.ts";
+import { systemClock } from "../../../../shared/clock.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
@@ -15,11 +18,13 @@ import { tempDir } from "../../../support/temp-dir.ts";
 function tables(t: TestContext) {
   const file = path.join(tempDir(t), "log.db");
   return async (logEndOffset: number, partitionId = 1) => {
-    const log = new DirectExtensionLog(file, [epochTable]);
+    const log = new DirectExtensionLog(file, [epochTable, ledgerTable]);
     onCleanUp(t, () => log.close());
-    const calls = { call: log.call.bind(log) };
-    const store = await EpochStore.open(calls, [{ id: partitionId, logEndOffset }]);
-    return { log, store };
+    const ledger = await LossLedger.load({ log, clock: systemClock });
+    const store = await EpochStore.open(log, ledger, [{ id: partitionId, logEndOffset }]);
+    const gaps = () =>
+      ledger.open({ topic: "a", partition: 0 }).map(({ from, to, reason, epoch }) => ({ from, to, reason, epoch }));
+    return { log, store, ledger, gaps };
   };
 }
 
@@ -32,6 +37,7 @@ const begin = (epoch: number, firstOffset: number, gaps: readonly LostRange[] = 
   forgottenEpoch: undefined,
   gaps,
   epoch,
+  hubRecords: undefined,
 });
 
 test("epoch table: the producer id is made once, 63 bits, and stays", async (t) => {
@@ -63,41 +69,31 @@ test("epoch table: the fence is the lowest end any start has found, until a hub 
   assert.equal((await open(90)).store.memories.get(1)?.fence, 90);
 });
 
-test("epoch table: gaps wait until they are confirmed; those that follow upon each other are one", async (t) => {
+test("epoch table: gaps wait in the ledger until they are confirmed", async (t) => {
   const open = tables(t);
-  const { store } = await open(0);
+  const { log, store, gaps, ledger } = await open(0);
   await store.adopt([begin(0, 0)]);
-  const [first] = await store.adopt([begin(1, 20, [{ from: 10, to: 19, reason: "overflow" }])]);
-  assert.deepEqual(
-    first?.map(({ from, to }) => [from, to]),
-    [[10, 19]],
-  );
-  const [merged] = await store.adopt([
+  await store.adopt([begin(1, 20, [{ from: 10, to: 19, reason: "overflow" }])]);
+  assert.deepEqual(gaps(), [{ from: 10, to: 19, reason: "overflow", epoch: 1 }]);
+  await store.adopt([
     begin(2, 40, [
       { from: 20, to: 29, reason: "overflow" },
       { from: 30, to: 39, reason: "corrupt" },
     ]),
   ]);
-  assert.deepEqual(
-    merged?.map(({ from, to, reason }) => [from, to, reason]),
-    [
-      [10, 29, "overflow"],
-      [30, 39, "corrupt"],
-    ],
-  );
-  await store.settleGap(merged?.[0]?.id ?? -1);
-  assert.deepEqual(
-    (await open(50)).store.gaps.map(({ from, to, topic }) => [topic, from, to]),
-    [["a", 30, 39]],
-  );
+  assert.deepEqual(log.calls.at(-1), { method: "put", durability: "fsync" });
+  const ids = ledger.open({ topic: "a", partition: 0 }).map(({ id }) => id);
+  await ledger.confirm(ids[0] ?? -1, 10);
+  await ledger.confirm(ids[1] ?? -1, 10);
+  assert.deepEqual((await open(50)).gaps(), [{ from: 30, to: 39, reason: "corrupt", epoch: 2 }]);
 });
 
 test("epoch table: a partition that is gone takes its epochs with it, its gaps stay", async (t) => {
   const open = tables(t);
   await (await open(0)).store.adopt([begin(0, 20, [{ from: 0, to: 19, reason: "overflow" }])]);
-  const { store } = await open(0, 2);
+  const { store, gaps } = await open(0, 2);
   assert.equal(store.memories.size, 0);
-  assert.equal(store.gaps.length, 1);
+  assert.equal(gaps().length, 1);
 });
 
 test("epoch table: a new producer id begins without epochs, behind what was delivered", async (t) => {
@@ -111,15 +107,21 @@ test("epoch table: a new producer id begins without epochs, behind what was deli
   assert.equal(after.store.producerId, store.producerId);
   assert.deepEqual(after.store.memories.get(1)?.epochs, []);
   assert.equal(after.store.memories.get(1)?.settled, 30);
-  assert.equal(after.store.gaps.length, 1);
+  assert.equal(after.gaps().length, 1);
 });
 
-test("epoch table: out of epochs, what was lost is declared by the new producer in its first epoch", async (t) => {
+test("epoch table: out of epochs, what was lost is declared by the new producer, in epochs that the wire can carry", async (t) => {
   const open = tables(t);
   const { store } = await open(0);
   await store.adopt([begin(PRODUCER_EPOCH_MAX, 20, [{ from: 0, to: 9, reason: "overflow" }])]);
   const beyond = PRODUCER_EPOCH_MAX + 1;
   await store.renewProducer([{ ...begin(beyond, 30), epoch: beyond, gaps: [{ from: 20, to: 29, reason: "expired" }] }]);
-  const epochs = (await open(60)).store.gaps.map(({ epoch }) => epoch);
-  assert.deepEqual(epochs, [0, 0]);
+  const { gaps } = await open(60);
+  assert.deepEqual(
+    gaps().map(({ from, epoch }) => [from, epoch]),
+    [
+      [0, PRODUCER_EPOCH_MAX],
+      [20, 0],
+    ],
+  );
 });

@@ -164,6 +164,20 @@ const rows: Row[] = [
     plan: { cause: "tail-lost", epoch: 2, next: 90, previousEnd: 90 },
   },
   {
+    name: "the hub stands before epochs that began with a gap and brought nothing -> our epoch, nothing declared twice",
+    memory: memory({ settled: 300, epochs: [epoch(0, 0), epoch(1, 150, 100), epoch(2, 250, 150), epoch(3, 300, 250)] }),
+    logStart: 300,
+    hub: at(0, 99),
+    plan: { cause: "continued", epoch: 3, next: 300 },
+  },
+  {
+    name: "one of them replaced one that began elsewhere -> the same",
+    memory: memory({ settled: 300, epochs: [epoch(0, 0), epoch(1, 250, 210), epoch(2, 250, 100), epoch(3, 300, 250)] }),
+    logStart: 300,
+    hub: at(0, 99),
+    plan: { cause: "continued", epoch: 3, next: 300 },
+  },
+  {
     name: "the hub has nothing of our epoch, and all before it -> our epoch from its first record",
     memory: memory({ settled: 150, sentEnd: 170, epochs: twoEpochs }),
     logStart: 150,

@@ -25,6 +25,10 @@ type Faults = {
   readonly overflow: boolean;
   readonly tailLoss: boolean;
   readonly refusals: boolean;
+  /** Messages are turned away before they are stored. */
+  readonly drops?: boolean;
+  /** The hub is set back to an older state. */
+  readonly hubRestores?: boolean;
   readonly acks: Acks;
 };
 
@@ -44,6 +48,15 @@ async function play(seed: number, faults: Faults): Promise<void> {
   const partitions = Array.from({ length: PARTITIONS }, (_, index) => log.partition(TOPIC, index));
   const accepted = partitions.map((): Accepted[] => []);
   let lastNumber = 0;
+  const dropped = partitions.map(() => 0);
+  const drop = async ({ topic, partition, logEndOffset: at }: VirtualPartition): Promise<void> => {
+    const { ledger } = world;
+    const records = 1 + Math.floor(random() * 3);
+    const { calls, apply } = ledger.planDrops([{ topic, partition, at, reason: "overflow", records }]);
+    await log.call(calls);
+    apply();
+    dropped[partition] = (dropped[partition] ?? 0) + records;
+  };
   const append = (partition: VirtualPartition): void => {
     const numbers = Array.from({ length: 1 + Math.floor(random() * 4) }, () => ++lastNumber);
     if (faults.refusals && random() < 0.02) poison.add(numbers[0] as number);
@@ -76,12 +89,44 @@ async function play(seed: number, faults: Faults): Promise<void> {
       }
       await world.startAgent();
     }
+    if (faults.drops === true && random() < 0.1) await drop(any());
+    if (faults.hubRestores === true && random() < 0.02) world.backUpHub();
+    if (faults.hubRestores === true && random() < 0.01) await world.restoreHub();
     if (random() < 0.3) await settled();
   }
   isCalm = true;
   for (const partition of partitions) append(partition);
   await world.drain();
-  for (const partition of partitions) check(world, partition.partition, accepted[partition.partition] ?? [], faults);
+  // What a restored hub has forgotten of the ledger shows when it next says where it stands.
+  for (let again = 0; again < 3; again++) {
+    await world.cut();
+    await world.drain();
+  }
+  for (const { partition } of partitions) {
+    check(world, partition, accepted[partition] ?? [], faults);
+    await checkBooks(world, partition, dropped[partition] ?? 0, faults);
+  }
+}
+
+/** G3: accepted = delivered + pending + dropped, and both sides count the same. */
+async function checkBooks(world: UplinkWorld, partition: number, unstored: number, faults: Faults): Promise<void> {
+  const { agent, hubAhead, hubStored, hubLost } = await world.books(partition);
+  const { logEndOffset } = world.log.partition(TOPIC, partition);
+  assert.equal(agent.accepted, logEndOffset + unstored, "accepted");
+  assert.equal(
+    agent.delivered + agent.pending + agent.dropped,
+    agent.accepted,
+    "accepted = delivered + pending + dropped",
+  );
+  assert.equal(agent.pending, 0, "nothing is pending after a drain");
+  assert.equal(hubStored, world.stored(partition).length, "the hub counts what it holds");
+  assert.equal(agent.delivered + hubAhead, hubStored, "delivered = stored at the hub");
+  // A log that lost its tail gives offsets out again: what was declared of the first ones is not of this log any more.
+  if (!faults.tailLoss) {
+    assert.equal(hubAhead, 0, "no side lost anything in silence");
+    assert.equal(agent.dropped, hubLost, "dropped = the hub's ledger");
+  }
+  assert.deepEqual(world.differences, []);
 }
 
 function check(world: UplinkWorld, partition: number, accepted: readonly Accepted[], faults: Faults): void {
@@ -106,9 +151,24 @@ function check(world: UplinkWorld, partition: number, accepted: readonly Accepte
 const histories: { readonly name: string; readonly faults: Faults }[] = [
   { name: "cuts and restarts", faults: { overflow: false, tailLoss: false, refusals: false, acks: "all" } },
   { name: "a log that runs over", faults: { overflow: true, tailLoss: false, refusals: false, acks: "leader" } },
+  {
+    name: "messages turned away",
+    faults: { overflow: true, tailLoss: false, refusals: false, drops: true, acks: "all" },
+  },
+  {
+    name: "a hub that falls back to a backup",
+    faults: { overflow: false, tailLoss: false, refusals: false, hubRestores: true, acks: "all" },
+  },
+  {
+    name: "a hub that falls back, and a log that runs over",
+    faults: { overflow: true, tailLoss: false, refusals: false, drops: true, hubRestores: true, acks: "all" },
+  },
   { name: "a hub that refuses", faults: { overflow: false, tailLoss: false, refusals: true, acks: "all" } },
   { name: "a disk that forgets", faults: { overflow: false, tailLoss: true, refusals: false, acks: "all" } },
-  { name: "everything at once", faults: { overflow: true, tailLoss: true, refusals: true, acks: "all" } },
+  {
+    name: "everything at once",
+    faults: { overflow: true, tailLoss: true, refusals: true, drops: true, acks: "all" },
+  },
   { name: "nobody waits for answers", faults: { overflow: false, tailLoss: false, refusals: false, acks: "none" } },
 ];
 

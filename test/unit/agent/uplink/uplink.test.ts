@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { EPOCH_EXTENSION } from "../../../../agent/uplink/epoch-table.ts";
 import type { AdoptChange } from "../../../../agent/uplink/epoch-table.ts";
-import { PRODUCER_EPOCH_MAX } from "../../../../shared/uplink/frames.ts";
+import { PRODUCER_EPOCH_MAX, UPLINK_ASK_PARTITIONS_MAX } from "../../../../shared/uplink/frames.ts";
 import type { ErrorCode } from "../../../../shared/errors.ts";
 import { TOPIC, UplinkWorld } from "../../../support/uplink-world.ts";
 import type { WorldOptions } from "../../../support/uplink-world.ts";
@@ -180,6 +180,7 @@ test("uplink: when the epochs are used up, a new producer id goes on without a g
     forgottenEpoch: undefined,
     gaps: [],
     epoch: PRODUCER_EPOCH_MAX,
+    hubRecords: undefined,
   };
   await world.log.call([{ extension: EPOCH_EXTENSION, method: "adopt", args: [change] }]);
   await world.startAgent();
@@ -242,4 +243,58 @@ test("uplink: more gaps than may be declared at once are all declared", async ()
   await world.drain();
   assert.equal(world.losses.length, partitionCount);
   for (let index = 0; index < partitionCount; index++) assert.deepEqual(world.stored(index), [index + 1001]);
+});
+
+test("uplink: more partitions than one answer can tell of are asked for in several, and all are delivered", async () => {
+  const world = await startWorld({}, 1);
+  const topics = ["many-a", "many-b", "many-c"];
+  for (const topic of topics) world.log.createTopic(topic, UPLINK_ASK_PARTITIONS_MAX / 2);
+  const last = UPLINK_ASK_PARTITIONS_MAX / 2 - 1;
+  for (const [i, topic] of topics.entries()) world.log.append(world.log.partition(topic, last), [i + 1]);
+  world.connect();
+  await world.drain();
+  for (const topic of topics) {
+    assert.equal(world.engine.topics.get(topic)?.partitionCount, UPLINK_ASK_PARTITIONS_MAX / 2);
+    assert.equal(world.core.settled(world.log.partition(topic, last).id), 1, topic);
+  }
+});
+
+test("uplink: epochs that are used up in a partition of a later page are renewed with all of them known", async () => {
+  const world = await startWorld({}, 1);
+  for (const topic of ["many-a", "many-b"]) world.log.createTopic(topic, UPLINK_ASK_PARTITIONS_MAX);
+  const parts = [TOPIC, "many-a", "many-b"].map((topic) => world.log.partition(topic, 0));
+  for (const [i, partition] of parts.entries()) world.log.append(partition, [i * 100 + 1, i * 100 + 2]);
+  world.connect();
+  await world.drain();
+  await world.cut();
+  const [, , late] = parts;
+  assert.ok(late !== undefined);
+  const change: AdoptChange = {
+    partitionId: late.id,
+    topic: late.topic,
+    partition: 0,
+    settled: 2,
+    newEpoch: { epoch: PRODUCER_EPOCH_MAX, firstOffset: 2, previousEnd: 2 },
+    forgottenEpoch: undefined,
+    gaps: [],
+    epoch: PRODUCER_EPOCH_MAX,
+    hubRecords: undefined,
+  };
+  await world.log.call([{ extension: EPOCH_EXTENSION, method: "adopt", args: [change] }]);
+  await world.startAgent();
+  const { producerId } = world;
+  world.log.append(late, [203], true);
+  for (const [i, partition] of parts.entries()) world.log.append(partition, [i * 100 + 4]);
+  world.connect();
+  await world.drain();
+  assert.notEqual(world.producerId, producerId);
+  assert.deepEqual(
+    parts.map(({ topic }) => world.stored(0, topic)),
+    [
+      [1, 2, 4],
+      [101, 102, 104],
+      [201, 202, 204],
+    ],
+  );
+  assert.deepEqual(declared(world), ["2-2 corrupt"]);
 });

@@ -1,0 +1,17 @@
+/** Which topics a hello or announce names: the answer has a place in a message for so many partitions. Pure. */
+import { UPLINK_ASK_PARTITIONS_MAX } from "../../shared/uplink/frames.ts";
+
+/**
+ * The first of `partitionCounts` (by topic) that go together; the rest are for another page. A topic is not cut in two, so
+ * one that is larger goes alone.
+ */
+export function askPage(partitionCounts: ReadonlyMap<string, number>): Map<string, number> {
+  const page = new Map<string, number>();
+  let partitions = 0;
+  for (const [topic, count] of partitionCounts) {
+    if (page.size > 0 && partitions + count > UPLINK_ASK_PARTITIONS_MAX) break;
+    page.set(topic, count);
+    partitions += count;
+  }
+  return page;
+}
