@@ -44,6 +44,12 @@ export const commandTable: readonly CommandRow[] = [
     load: async () => (await import("./commands/groups.ts")).defineGroups,
   },
   {
+    name: "agents",
+    group: "Work with a hub:",
+    summary: "list the agents, their books and what they lost",
+    load: async () => (await import("./commands/agents.ts")).defineAgents,
+  },
+  {
     name: "produce",
     group: "Work with a hub:",
     summary: "send records to a topic",

@@ -46,6 +46,19 @@ export function formatCountOf(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : noun.endsWith("ch") ? "es" : "s"}`;
 }
 
+const AGE_UNITS = [
+  ["d", 86_400_000],
+  ["h", 3_600_000],
+  ["min", 60_000],
+  ["s", 1000],
+] as const;
+
+/** "3 d", "5 h", "12 min", "0 s": the largest unit that fits, whole; never more precise than a glance needs. */
+export function formatAge(ms: number): string {
+  for (const [unit, unitMs] of AGE_UNITS) if (ms >= unitMs) return `${formatCount(Math.floor(ms / unitMs))} ${unit}`;
+  return "0 s";
+}
+
 /** UTC, to the millisecond; a number that is no date stays a number. */
 export function formatTimestamp(timestamp: number): string {
   const date = new Date(timestamp);

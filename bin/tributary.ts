@@ -12,6 +12,9 @@ if (Number.parseInt(process.versions.node, 10) < NODE_MAJOR_MIN) {
   process.exit(1);
 }
 
+const { startLean } = await import("./lean-memory.ts");
+startLean(process);
+
 const { processContext } = await import("./context.ts");
 const { runCommandLine } = await import("./program.ts");
 

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatBytes, formatCount, formatCountOf, formatTimestamp, renderTable, right } from "../../../bin/table.ts";
+import {
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatCountOf,
+  formatTimestamp,
+  renderTable,
+  right,
+} from "../../../bin/table.ts";
 
 test("a table's columns are as wide as their widest cell, numbers stand to the right", () => {
   const lines = renderTable(
@@ -19,6 +27,14 @@ test("a table without rows still has its titles", () => {
 
 test("no line of a table ends in spaces", () => {
   assert.deepEqual(renderTable([{ title: "A" }, { title: "LONG TITLE" }], [["x", "y"]]), ["A  LONG TITLE", "x  y"]);
+});
+
+test("an age is shown in the largest unit that fits", () => {
+  const ages = [-5, 0, 999, 1000, 59_999, 60_000, 3_599_999, 3_600_000, 86_399_999, 86_400_000, 4000 * 86_400_000];
+  assert.deepEqual(ages.map(formatAge), [
+    ...["0 s", "0 s", "0 s", "1 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d"],
+    "4,000 d",
+  ]);
 });
 
 test("bytes are shown in the unit that keeps them short", () => {
