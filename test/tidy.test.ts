@@ -29,6 +29,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "shared/config/fields.ts": "test/unit/{agent,hub}/config.test.ts",
   // Behind an interface whose suite is their test.
   "shared/log/*.ts": "test/conformance/partitioned-log.test.ts",
+  "shared/log/salvage/*.ts": "test/conformance/log-damage.test.ts",
   "shared/batch/{batch-builder,merge}.ts": "test/unit/shared/batch/records.test.ts",
   "hub/engine/*.ts": "test/conformance/engine.test.ts",
   "hub/group/consumer/{members,reconcile}.ts": "test/unit/hub/group/consumer/consumer-coordinator.test.ts",
@@ -46,6 +47,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "hub/kafka/fetch-read.ts": "test/unit/hub/kafka/handlers/fetch.test.ts",
   "hub/kafka/record-errors.ts": "test/unit/hub/kafka/stored-form.test.ts",
   // The uplink's core over a simulated link, and its shell over real sockets that are cut at every byte.
+  "agent/ledger/{ledger-table,loss-row}.ts": "test/unit/agent/ledger/loss-ledger.test.ts",
   "agent/uplink/{lane,lane-sender,ready-lanes,send-window,uplink-events}.ts":
     "test/unit/agent/uplink/simulation.test.ts",
   "agent/uplink/{core-runner,epoch-store,hub-connection,uplink-runner}.ts": "test/integration/uplink/*.test.ts",

@@ -11,6 +11,7 @@ import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import type { CrashPoint } from "../../shared/crash-point.ts";
 import type { Acks } from "../../shared/record.ts";
+import { assertBooksAgree } from "../support/books.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
 import { startAgent, startHub } from "../support/programs.ts";
@@ -109,6 +110,8 @@ suite("acks", () => {
       // With none, an agent that happens to have the message still may send it again, and owes nothing.
       const isLost = acks === "none" && !found.includes("second0");
       assert.deepEqual(found, isLost ? [...before, "third0"] : complete);
+      // What `none` has lost is in the ledger, or the books would differ.
+      await assertBooksAgree([agent], hub);
     });
   }
 });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
+import { assertBooksAgree } from "../support/books.ts";
 import { assertFlawless, Checker } from "../support/checker.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
@@ -60,6 +61,7 @@ suite("hub away", () => {
       const verdict = checker.verdict();
       assertFlawless(verdict);
       assert.equal(verdict.recordCount, count);
+      await assertBooksAgree([agent], hub);
     });
   }
 });

@@ -9,6 +9,7 @@ import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { seededRandom } from "../../bin/demo/random.ts";
+import { assertBooksAgree } from "../support/books.ts";
 import { assertFlawless, Checker } from "../support/checker.ts";
 import type { CheckedRecord, Verdict } from "../support/checker.ts";
 import { startFleet } from "../support/fleet.ts";
@@ -118,7 +119,8 @@ suite("kill -9", () => {
       describe: () => `${follower.records.length} records read of ${events.length}`,
     });
     assertSame(follower.records, events);
-    assert.deepEqual((await agent.status()).losses, []);
+    assert.deepEqual((await agent.status()).ledger.losses, []);
+    await assertBooksAgree([agent], hub);
     if (ROUNDS >= victims.length) {
       assert.ok(sumOf(all, (fleet) => fleet.resentCount) > 0, "the kills hit messages in flight");
     }

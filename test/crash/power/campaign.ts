@@ -1,0 +1,110 @@
+/** Many cuts of one recorded run: replays its journal once, and at each chosen place opens and judges what a cut leaves. */
+import { rmSync } from "node:fs";
+import path from "node:path";
+import { seededRandom } from "../../../bin/demo/random.ts";
+import type { LogExtension } from "../../../shared/log/extension.ts";
+import { Disk } from "./disk.ts";
+import type { Order } from "./disk.ts";
+import type { Fate } from "./disk-file.ts";
+import type { Entry } from "./journal.ts";
+import { openCut } from "./open-cut.ts";
+import { findingKinds, Witness } from "./witness.ts";
+import type { Finding, Note } from "./witness.ts";
+
+const fates: readonly Fate[] = ["dropped", "kept", "prefix", "subset", "torn", "garbage"];
+const FINDINGS_SHOWN_MAX = 5;
+const PERCENT = 100;
+
+export type Campaign = {
+  readonly entries: readonly Entry[];
+  /** Of the log, below the watched directory. */
+  readonly data: string;
+  /** Where the directories of the cuts are made, one at a time. */
+  readonly scratch: string;
+  readonly seed: number;
+  readonly cuts: number;
+  readonly order: Order;
+  /** A cut after every change and flush, whatever `cuts` says. */
+  readonly isEveryPlace?: boolean;
+  readonly extensions?: readonly LogExtension[];
+  /** The disk only pretends to make this share of the flushes. */
+  readonly lostFlushPercent?: number;
+  readonly isPageSpoilt?: boolean;
+  /** Looks at a cut before it is opened. */
+  readonly onCut?: (directory: string, cut: { number: number; at: number }) => void;
+};
+
+export type CampaignResult = {
+  readonly cuts: number;
+  /** Cuts before which something had been acknowledged. */
+  readonly tellingCuts: number;
+  readonly ackedCount: number;
+  /** Cuts after which something was found, by kind. */
+  readonly counts: Readonly<Record<Finding["kind"], number>>;
+  /** What made the log take itself for damaged, each with what repeats it. */
+  readonly salvages: readonly string[];
+  /** The log did not open. */
+  readonly unopened: number;
+  /** What was found, each with what repeats it. */
+  readonly failures: readonly string[];
+};
+
+/** Cut places are those of changes and flushes; between two notes nothing on the disk differs. */
+function chooseCuts({ entries, cuts: count, seed, isEveryPlace = false }: Campaign): number[] {
+  const random = seededRandom(seed);
+  const places = entries.filter(({ kind }) => kind !== "note").map(({ index }) => index);
+  if (isEveryPlace) return places;
+  const chosen = Array.from({ length: count }, () => places[Math.floor(random.next() * places.length)]!);
+  return chosen.toSorted((a, b) => a - b);
+}
+
+export function runCampaign(campaign: Campaign): CampaignResult {
+  const { entries, data, scratch, seed, order, lostFlushPercent = 0, isPageSpoilt = false } = campaign;
+  const chosen = chooseCuts(campaign);
+  const disk = new Disk(order);
+  const witness = new Witness();
+  const liar = seededRandom(seed ^ 0x5bd1e995);
+  const counts = Object.fromEntries(findingKinds.map((kind) => [kind, 0])) as Record<Finding["kind"], number>;
+  const failures: string[] = [];
+  const salvages: string[] = [];
+  let [next, tellingCuts, unopened] = [0, 0, 0];
+
+  const cutHere = (number: number, at: number): void => {
+    const fate = fates[number % fates.length]!;
+    const random = seededRandom(seed * 31 + number);
+    const target = path.join(scratch, `cut-${number}`);
+    disk.cut(target, { fate, isPageSpoilt }, random);
+    campaign.onCut?.(target, { number, at });
+    const name = `seed ${seed}, cut ${number} of ${chosen.length} after entry ${at}, ${order}, ${fate}`;
+    try {
+      const found = openCut(path.join(target, data), campaign.extensions ?? []);
+      const isSalvaged = found.salvage !== undefined || found.incidents.length > 0;
+      if (isSalvaged) salvages.push(`${name}: ${found.salvage ?? found.incidents.join(", ")}`);
+      // A salvage skips offsets, and says so.
+      const findings = witness.check(found).filter(({ kind }) => !isSalvaged || kind !== "gap");
+      for (const kind of new Set(findings.map((finding) => finding.kind))) counts[kind]++;
+      if (findings.length > 0) {
+        // One of a rare kind tells more than many of a common one.
+        const rareFirst = findings.toSorted(
+          (one, other) => Number(one.kind === "missing") - Number(other.kind === "missing"),
+        );
+        const shown = rareFirst.slice(0, FINDINGS_SHOWN_MAX).map(({ kind, text }) => `  ${kind}: ${text}`);
+        failures.push([`${name}: ${findings.length} findings`, ...shown].join("\n"));
+      }
+    } catch (error) {
+      unopened++;
+      failures.push(`${name}: ${error instanceof Error ? error.stack : String(error)}`);
+    }
+    rmSync(target, { recursive: true, force: true });
+  };
+
+  for (const entry of entries) {
+    if (entry.kind === "note") witness.hear(JSON.parse(entry.data.toString()) as Note);
+    else disk.apply(entry, liar.next() * PERCENT < lostFlushPercent);
+    for (; chosen[next] === entry.index; next++) {
+      if (witness.ackedCount > 0) tellingCuts++;
+      cutHere(next, entry.index);
+    }
+  }
+  return { cuts: next, tellingCuts, ackedCount: witness.ackedCount, counts, salvages, unopened, failures };
+}

@@ -1,0 +1,109 @@
+/** Opens what a cut has left with the product's own start, in this process: a few milliseconds instead of a program's. */
+import path from "node:path";
+import type { MessagePort } from "node:worker_threads";
+import Database from "better-sqlite3";
+import { LogInspection, recordsOf } from "../../../bin/log-inspection.ts";
+import { isControl } from "../../../shared/batch/record-batch.ts";
+import { systemClock } from "../../../shared/clock.ts";
+import type { LogExtension } from "../../../shared/log/extension.ts";
+import type { FromWorker } from "../../../shared/log/log-messages.ts";
+import { openWriter } from "../../../shared/log/open-writer.ts";
+import type { Found, FoundPartition } from "./witness.ts";
+
+export type Opened = Found & {
+  /** Why the log was salvaged; undefined when it opened as it was. */
+  readonly salvage: string | undefined;
+  readonly incidents: readonly string[];
+};
+
+/** Offsets that follow a loss that nobody could exclude, as at the hub. */
+const SKIPPED_ON_DAMAGE = 1000;
+
+/** Must open, whatever it holds. @throws when it would take a person. */
+export function openCut(directory: string, extensions: readonly LogExtension[]): Opened {
+  const messages: FromWorker[] = [];
+  // The server only posts to its port.
+  const port = { postMessage: (message: FromWorker) => messages.push(message), close: () => undefined };
+  const server = openWriter(
+    port as unknown as MessagePort,
+    {
+      directory,
+      role: "writer",
+      reserveBytes: 1 << 20,
+      skippedOnDamage: SKIPPED_ON_DAMAGE,
+      flushDelayMs: 10,
+      crashPointBeforeFsync: "hub-before-fsync",
+    },
+    { extensions, clock: systemClock },
+  );
+  server.handle({ type: "close" });
+  const salvaging = messages.find((message) => message.type === "salvaging");
+  const opened = messages.find((message) => message.type === "opened");
+  const fatal = messages.find((message) => message.type === "fatal");
+  if (opened === undefined || fatal !== undefined) throw new Error(`not opened: ${JSON.stringify(fatal)}`);
+  quickCheck(directory);
+  const topics = new Set(opened.topics.map(({ name }) => name));
+  const incidents = opened.incidents.map(({ cause }) => cause);
+  return { topics, ...look(directory), salvage: salvaging?.cause, incidents };
+}
+
+function quickCheck(directory: string): void {
+  const database = new Database(path.join(directory, "log.db"));
+  try {
+    const answer = database.pragma("quick_check", { simple: true });
+    if (answer !== "ok") throw new Error(`quick_check: ${String(answer)}`);
+  } finally {
+    database.close();
+  }
+}
+
+/** By the reader of `tributary log`. */
+function look(directory: string): Pick<Found, "partitions" | "committed"> {
+  const inspection = new LogInspection(directory);
+  try {
+    const partitions = inspection.partitions().map((summary): FoundPartition => {
+      const { topic, partition, logStartOffset: start, logEndOffset: end } = summary;
+      const keys = new Map<number, string>();
+      for (const batch of inspection.batches({ topic, partition, offset: start })) {
+        if (batch.damage !== undefined) throw new Error(`${topic}/${partition}: ${batch.damage}`);
+        // What a salvage puts where it skips offsets.
+        if (batch.header !== undefined && isControl(batch.header)) continue;
+        for (const { offset, value } of recordsOf(batch, start)) if (value !== null) keys.set(offset, keyOf(value));
+      }
+      return { topic, partition, start, end, keys };
+    });
+    return { partitions, committed: committedIn(directory) };
+  } finally {
+    inspection.close();
+  }
+}
+
+/** A record's value is "publisher/number", and perhaps more after a space. */
+function keyOf(value: Uint8Array): string {
+  return Buffer.from(value).toString("latin1").split(" ", 1)[0] ?? "";
+}
+
+/** What groups have committed at a hub, and the pairs of the test's own extension. */
+function committedIn(directory: string): Map<string, number> {
+  const database = new Database(path.join(directory, "log.db"), { readonly: true });
+  try {
+    const has = (table: string): boolean =>
+      database.prepare("SELECT 1 FROM sqlite_schema WHERE name = ?").get(table) !== undefined;
+    const committed = new Map<string, number>();
+    if (has("test_pair")) {
+      const pairs = database.prepare<[], { name: string; value: string }>("SELECT name, value FROM test_pair").all();
+      for (const { name, value } of pairs) committed.set(name, Number(value));
+    }
+    if (has("committed_offset")) {
+      const rows = database
+        .prepare<[], { name: string; value: number }>(
+          `SELECT group_id || '/' || topic || '/' || partition AS name, "offset" AS value FROM committed_offset`,
+        )
+        .all();
+      for (const { name, value } of rows) committed.set(name, value);
+    }
+    return committed;
+  } finally {
+    database.close();
+  }
+}
