@@ -176,13 +176,13 @@ export class CoreRunner {
   }
 
   /** What comes back after the connection has ended belongs to nobody. */
-  async #read({ laneId, offset, bytesMax }: Extract<UplinkEffect, { type: "read" }>): Promise<void> {
+  async #read({ laneId, offset, bytesMax, isSplit }: Extract<UplinkEffect, { type: "read" }>): Promise<void> {
     const { log, logger } = this.#parts;
     const sink = this.#sink;
     const partition = this.#partition(laneId);
     let result: UplinkEvent;
     try {
-      const batch = await log.readMerged({ partition, offset, bytesMax, codec: "zstd" });
+      const batch = await log.readMerged({ partition, offset, bytesMax, isSplit, codec: "zstd" });
       result = { type: "read", laneId, batch };
     } catch (error) {
       const { code, message } = toStreamError(error);

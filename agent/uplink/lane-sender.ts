@@ -25,6 +25,7 @@ import {
 import type { LossReason, Nack } from "../../shared/uplink/frames.ts";
 import { entryOf } from "../ledger/loss-row.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
+import { BatchSize } from "./batch-size.ts";
 import { batchesInFlight, isQuiet, waitingBytes } from "./lane.ts";
 import type { Lane, Remedy, SentBatch, SentItem } from "./lane.ts";
 import { ReadyLanes } from "./ready-lanes.ts";
@@ -58,6 +59,7 @@ export class LaneSender {
   readonly #ports: SenderPorts;
   readonly #options: CoreOptions;
   readonly #window: SendWindow;
+  readonly #batchSize: BatchSize;
   readonly #ready = new ReadyLanes();
   readonly #inFlight = new Map<number, { readonly lane: Lane; readonly item: SentItem }>();
   /** Lanes with a batch that waits for credit, in the order of their reads. */
@@ -74,6 +76,7 @@ export class LaneSender {
     this.#ports = ports;
     this.#options = ports.options;
     this.#window = new SendWindow(ports.options);
+    this.#batchSize = new BatchSize(ports.options.batchBytesMax);
   }
 
   get inFlightCount(): number {
@@ -91,6 +94,7 @@ export class LaneSender {
 
   /** A connection begins; 0 when it has ended. */
   open(creditBytes: number): void {
+    if (creditBytes === 0) this.#batchSize.connectionEnded(this.#window.inFlightBytes > 0);
     this.#window.open(creditBytes);
     this.#ready.clear();
     this.#inFlight.clear();
@@ -154,15 +158,16 @@ export class LaneSender {
     lane.isReading = true;
     lane.readEnd = source.logEndOffset;
     this.#window.readStarted();
-    const bytesMax = lane.isIsolating ? ONE_STORED_BATCH_BYTES : this.#options.batchBytesMax;
-    this.#ports.emit({ type: "read", laneId: source.id, offset: next, bytesMax });
+    const bytesMax = lane.isIsolating ? ONE_STORED_BATCH_BYTES : this.#batchSize.bytes;
+    const isSplit = !lane.isIsolating && this.#batchSize.isReduced;
+    this.#ports.emit({ type: "read", laneId: source.id, offset: next, bytesMax, isSplit });
   }
 
   #mayFly(lane: Lane): boolean {
     const count = batchesInFlight(lane);
     if (count === 0) return true;
     if (lane.isFresh || lane.isIsolating || count >= UPLINK_IN_FLIGHT_PER_PARTITION_MAX) return false;
-    return waitingBytes(lane) >= this.#options.batchBytesMax * WORTH_SENDING_SHARE;
+    return waitingBytes(lane) >= this.#batchSize.bytes * WORTH_SENDING_SHARE;
   }
 
   #sendGap(lane: Lane, gap: LossRow): void {
@@ -243,7 +248,10 @@ export class LaneSender {
   #land(lane: Lane, item: SentItem): void {
     this.#inFlight.delete(item.id);
     if (item.kind === "gap") this.#landGap();
-    else this.#window.answered(item.bytes);
+    else {
+      this.#window.answered(item.bytes);
+      this.#batchSize.answered();
+    }
     const index = lane.inFlight.indexOf(item);
     if (index >= 0) lane.inFlight.splice(index, 1);
   }

@@ -70,7 +70,14 @@ export type OutgoingBatch = {
 export type UplinkEffect =
   | { readonly type: "send"; readonly frame: Hello | Announce | Gap }
   | { readonly type: "produce"; readonly produce: OutgoingBatch }
-  | { readonly type: "read"; readonly laneId: number; readonly offset: Offset; readonly bytesMax: number }
+  | {
+      readonly type: "read";
+      readonly laneId: number;
+      readonly offset: Offset;
+      readonly bytesMax: number;
+      /** A stored batch that is larger is cut. */
+      readonly isSplit: boolean;
+    }
   /** To disk, then "adopted". */
   | { readonly type: "adopt"; readonly changes: readonly AdoptChange[] }
   /** To disk under a new producer id, then "renewed". */

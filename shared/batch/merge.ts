@@ -48,13 +48,14 @@ export class BatchMerger {
     return this.#count === 0 || Number(batch.readBigInt64BE(0)) === this.#baseOffset + this.#count;
   }
 
-  add(batch: Buffer): void {
+  /** Stops behind the record with which the join reaches `bytesMax`. */
+  add(batch: Buffer, bytesMax = Infinity): void {
     const header = readBatchHeader(batch);
     const section = recordsSection(batch, header);
     const reader = new VarintReader(section);
     // Room for every record of this batch at its largest, so that the loop below need not look.
     this.#makeRoom(section.length + header.recordCount * DELTA_GROWTH_BYTES_MAX);
-    for (let index = 0; index < header.recordCount; index++) {
+    for (let index = 0; index < header.recordCount && this.#at < bytesMax; index++) {
       const end = recordEnd(reader);
       reader.at++;
       const delta = reader.int64();

@@ -77,6 +77,7 @@ export type MergeQuery = {
   readonly partitionId: number;
   readonly offset: Offset;
   readonly bytesMax: number;
+  readonly isSplit?: boolean;
   readonly codec: Codec;
 };
 

@@ -95,12 +95,12 @@ export class LogReader {
     for (const { batch, header } of this.batches(query.partitionId, query.offset)) {
       const isWhole = header.baseOffset >= query.offset;
       const isLarge = batch.length >= query.bytesMax * LARGE_ENOUGH;
-      if (isWhole && isLarge) {
+      if (isWhole && isLarge && query.isSplit !== true) {
         // Before a large batch the joined small ones go first, so that order is kept.
         return merger.recordCount > 0 ? merged(merger, query) : asItIs(batch, header);
       }
       if (!merger.continuesWith(batch)) break;
-      merger.add(batch);
+      merger.add(batch, query.isSplit === true ? query.bytesMax : Infinity);
       if (merger.bytes >= query.bytesMax) break;
     }
     return merger.recordCount > 0 ? merged(merger, query) : undefined;

@@ -122,13 +122,14 @@ export interface PartitionedLog {
   }): Promise<Buffer>;
   /**
    * The records from `offset` on as one batch of about `bytesMax` at the most: a large stored batch as it is, small ones
-   * joined and compressed with `codec`. Starts exactly at `offset`, or later where the log has a hole there.
+   * joined and compressed with `codec`; or with `isSplit` cut to that size before compression, of one record at least. Starts exactly at `offset`, or later where the log has a hole there.
    * Undefined at the end of the log.
    */
   readMerged(request: {
     partition: LogPartition;
     offset: Offset;
     bytesMax: number;
+    isSplit?: boolean;
     codec: Codec;
   }): Promise<MergedBatch | undefined>;
   offsetForTimestamp(

@@ -216,6 +216,7 @@ export class WorkerLog implements PartitionedLog {
     partition: LogPartition;
     offset: Offset;
     bytesMax: number;
+    isSplit?: boolean;
     codec: Codec;
   }): Promise<MergedBatch | undefined> {
     const { partition, ...rest } = request;

@@ -364,6 +364,25 @@ test("merge: small batches are read as one, from any offset, and large ones as t
   assert.equal(await log.readMerged({ partition: at, offset: 8, bytesMax: 100, codec: "zstd" }), undefined);
 });
 
+test("merge: asked to split, a batch is cut behind the record that reaches the size, and the rest follows", async (t) => {
+  const { log, at } = await withTopic(t);
+  const values = Array.from({ length: 50 }, (_, index) => `${index}`.padStart(100, "x"));
+  await log.append(at, batchOf(values), "fsync");
+  const found: string[] = [];
+  const counts: number[] = [];
+  for (let offset = 0; offset < values.length;) {
+    const cut = await log.readMerged({ partition: at, offset, bytesMax: 1000, isSplit: true, codec: "zstd" });
+    assert.equal(cut?.baseOffset, offset);
+    found.push(...[...decodeRecords(cut.batch)].map(({ value }) => String(value)));
+    counts.push(cut.recordCount);
+    offset = cut.lastOffset + 1;
+  }
+  assert.deepEqual(found, values);
+  assert.deepEqual(counts, [10, 10, 10, 10, 10]);
+  const one = await log.readMerged({ partition: at, offset: 49, bytesMax: 1, isSplit: true, codec: "zstd" });
+  assert.equal(one?.recordCount, 1);
+});
+
 test("damage: a batch that fails its CRC is skipped and reported, never served", async (t) => {
   const directory = tempDir(t);
   const first = await openLog(t, directory);

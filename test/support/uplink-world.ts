@@ -267,10 +267,10 @@ export class UplinkWorld {
         return;
       }
       case "read": {
-        const { laneId, offset, bytesMax } = effect;
+        const { laneId, offset, bytesMax, isSplit } = effect;
         const { topic, partition } = this.#core.source(laneId);
         void this.log
-          .readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax })
+          .readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax, isSplit })
           .then((batch) => {
             if (connection === this.#connection) this.#dispatch({ type: "read", laneId, batch });
           });

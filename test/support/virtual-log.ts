@@ -104,9 +104,11 @@ export class VirtualLog implements UplinkLog {
     this.announce(own);
   }
 
-  async readMerged(request: { partition: LogPartition; offset: number; bytesMax: number }) {
-    const { partition, offset, bytesMax } = request;
-    return readJoined(this.partition(partition.topic, partition.partition), offset, bytesMax <= 1 ? 1 : this.joinMax);
+  async readMerged(request: { partition: LogPartition; offset: number; bytesMax: number; isSplit?: boolean }) {
+    const { partition, offset, bytesMax, isSplit = false } = request;
+    const recordsMax = isSplit ? Math.max(1, Math.floor(bytesMax / RECORD_BYTES)) : Infinity;
+    const joinMax = bytesMax <= 1 ? 1 : this.joinMax;
+    return readJoined(this.partition(partition.topic, partition.partition), offset, { joinMax, recordsMax });
   }
 
   async call(calls: readonly ExtensionCall[]): Promise<unknown[]> {
@@ -149,7 +151,11 @@ export function numbersOf(batch: Buffer): number[] {
   return Array.from(recordPositions(batch), ({ timestamp }) => timestamp);
 }
 
-function readJoined(partition: VirtualPartition, offset: number, joinMax: number): MergedBatch | undefined {
+function readJoined(
+  partition: VirtualPartition,
+  offset: number,
+  { joinMax, recordsMax }: { readonly joinMax: number; readonly recordsMax: number },
+): MergedBatch | undefined {
   const sound = partition.batches.filter((each) => !each.isDamaged && each.baseOffset + each.numbers.length > offset);
   const [first] = sound;
   if (first === undefined) return undefined;
@@ -159,6 +165,7 @@ function readJoined(partition: VirtualPartition, offset: number, joinMax: number
     if (numbers.length > 0 && each.baseOffset !== baseOffset + numbers.length) break;
     numbers.push(...each.numbers.slice(Math.max(0, baseOffset - each.baseOffset)));
   }
+  numbers.splice(recordsMax);
   const batch = encodeRecords(numbers.map((timestamp) => ({ timestamp, key: null, value: null })));
   stampOffset(batch, baseOffset);
   return { batch, baseOffset, lastOffset: baseOffset + numbers.length - 1, recordCount: numbers.length };
