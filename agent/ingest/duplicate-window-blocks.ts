@@ -43,6 +43,8 @@ export type StoredBlock = { readonly slot: number; readonly bytes: Uint8Array };
 export const duplicateExtension: LogExtension = {
   name: EXTENSION,
   schema: "CREATE TABLE IF NOT EXISTS duplicate_block (slot INTEGER PRIMARY KEY, bytes BLOB NOT NULL);",
+  // It would answer a message for stored that is among what was lost.
+  leftOut: ["duplicate_block"],
   prepare: (database) => {
     const all = database.prepare<[], StoredBlock>("SELECT slot, bytes FROM duplicate_block");
     const update = database.prepare<[Uint8Array, number]>("UPDATE duplicate_block SET bytes = ? WHERE slot = ?");

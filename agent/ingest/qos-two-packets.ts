@@ -25,6 +25,8 @@ export const qosTwoExtension: LogExtension = {
     packet_id INTEGER NOT NULL,
     PRIMARY KEY (client_id, packet_id)
   ) WITHOUT ROWID;`,
+  // A message that was lost is to be stored when it comes again; one that was not is stored twice then.
+  leftOut: ["qos2_packet"],
   prepare: (database) => {
     const all = database.prepare<[], Row>("SELECT client_id, packet_id FROM qos2_packet");
     const insert = database.prepare<[string, number]>(

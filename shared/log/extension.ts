@@ -15,6 +15,8 @@ export type LogExtension = {
    * copy is a little older.
    */
   readonly copied?: readonly string[];
+  /** Tables that mean nothing, or the wrong thing, once records may be missing: a salvage leaves their rows out. */
+  readonly leftOut?: readonly string[];
   /** Prepares its statements once and returns its methods. A method must not open a transaction of its own. */
   prepare(database: Database): ExtensionMethods;
 };

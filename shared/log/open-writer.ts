@@ -15,6 +15,7 @@ type Parts = { readonly extensions: readonly LogExtension[]; readonly clock: Clo
 /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
 export function openWriter(port: MessagePort, data: WorkerData, parts: Parts): WriterServer {
   const { directory, reserveBytes, skippedOnDamage: margin } = data;
+  const leftOut = parts.extensions.flatMap((extension) => extension.leftOut ?? []);
   makeDirectory(directory);
   const lock = lockDirectory(directory);
   const reserve = new DiskReserve(directory, reserveBytes);
@@ -24,7 +25,7 @@ export function openWriter(port: MessagePort, data: WorkerData, parts: Parts): W
     post(port, { type: "salvaging", cause });
   };
   const open = (): WriterServer => {
-    const database = openSoundly({ directory, margin, clock: parts.clock, onSalvage });
+    const database = openSoundly({ directory, margin, leftOut, clock: parts.clock, onSalvage });
     try {
       return new WriterServer(port, data, { ...parts, lock, reserve, database });
     } catch (error) {

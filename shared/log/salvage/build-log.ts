@@ -29,6 +29,8 @@ export type BuildOptions = {
   readonly target: string;
   /** Offsets that each partition leaves out, because consumers may have seen records at them that are lost. */
   readonly margin: Offset;
+  /** Tables whose rows are not taken over. */
+  readonly leftOut: readonly string[];
   /** Of the new log, less what it needs besides batches. Those that do not fit stay behind. */
   readonly bytesMax?: number;
   readonly note: Pick<Incident, "at" | "cause" | "quarantine">;
@@ -45,6 +47,7 @@ export function buildLog(options: BuildOptions): StoredIncident {
     // So that what follows has something to work on; it changes nothing that is there.
     target.exec(LOG_SCHEMA);
     const isProducerDamaged = copySmallTables(target, tables, walk, catalog);
+    for (const { name } of tables) if (options.leftOut.includes(name)) target.exec(`DELETE FROM "${name}"`);
     repairTopics(target);
     const places = batchPlaces(target);
     const producers = new RepairedProducers();

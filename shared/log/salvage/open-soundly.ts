@@ -20,6 +20,8 @@ export type SoundOptions = {
    * agent needs none, its hub knows how far it was.
    */
   readonly margin: Offset;
+  /** Tables whose rows a salvage does not take over. */
+  readonly leftOut?: readonly string[];
   readonly clock: Pick<Clock, "wallMs">;
   /** Hears why, before a salvage begins: it may take minutes. */
   readonly onSalvage: (cause: string) => void;
@@ -42,7 +44,7 @@ export function openSoundly(options: SoundOptions): Database {
 }
 
 /** Whether there was something to salvage. */
-function makeSound({ directory, margin, clock, onSalvage }: SoundOptions): boolean {
+function makeSound({ directory, margin, leftOut = [], clock, onSalvage }: SoundOptions): boolean {
   const unfinished = unfinishedSalvage(directory);
   const cause = unfinished?.cause ?? suspicion(directory) ?? findDamage(directory, loadCatalog(directory));
   if (cause === undefined) return false;
@@ -50,6 +52,7 @@ function makeSound({ directory, margin, clock, onSalvage }: SoundOptions): boole
   finishSalvage(unfinished ?? beginSalvage(directory, cause, clock.wallMs()), {
     directory,
     margin,
+    leftOut,
     pageBytes: PAGE_BYTES,
   });
   dispelSuspicion(directory);

@@ -38,6 +38,7 @@ export type SalvageOptions = {
   /** Of a new log, where the old one does not tell. */
   readonly pageBytes: number;
   readonly margin: Offset;
+  readonly leftOut: readonly string[];
 };
 
 type Note = {
@@ -87,7 +88,7 @@ export function finishSalvage(note: Note, options: SalvageOptions): void {
   keepFew(directory);
 }
 
-function build(note: Note, { directory, pageBytes, margin }: SalvageOptions, target: string): void {
+function build(note: Note, { directory, pageBytes, margin, leftOut }: SalvageOptions, target: string): void {
   const place = quarantinePath(directory, note.quarantine);
   const source = new PageFile({
     database: path.join(place, LOG_FILE_NAME),
@@ -96,7 +97,7 @@ function build(note: Note, { directory, pageBytes, margin }: SalvageOptions, tar
   });
   try {
     const bytesMax = freeBytes(directory) - SPARED_BYTES;
-    buildLog({ source, catalog: loadCatalog(directory), target, margin, note, bytesMax });
+    buildLog({ source, catalog: loadCatalog(directory), target, margin, leftOut, note, bytesMax });
   } finally {
     source.close();
   }

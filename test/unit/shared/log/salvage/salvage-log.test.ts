@@ -26,6 +26,10 @@ function makeLog(t: TestContext): string {
   const database = openForWriting(origin);
   database.exec("INSERT INTO topic VALUES ('t', x'00112233445566778899aabbccddeeff', '{}')");
   database.exec("INSERT INTO partition (topic, partition) VALUES ('t', 0)");
+  for (const table of ["told", "kept"]) {
+    database.exec(`CREATE TABLE ${table} (id INTEGER PRIMARY KEY, what TEXT)`);
+    database.exec(`INSERT INTO ${table} (what) VALUES ('stored')`);
+  }
   append(database, 0, BATCHES / 2);
   database.pragma("wal_checkpoint(TRUNCATE)");
   append(database, BATCHES / 2, BATCHES);
@@ -46,7 +50,8 @@ function append(database: Database.Database, from: number, to: number): void {
 function open(t: TestContext, directory: string, margin = 0) {
   const causes: string[] = [];
   const clock = { wallMs: () => 1_700_000_000_000 };
-  const database = openSoundly({ directory, margin, clock, onSalvage: (cause) => causes.push(cause) });
+  const leftOut = ["told"];
+  const database = openSoundly({ directory, margin, leftOut, clock, onSalvage: (cause) => causes.push(cause) });
   onCleanUp(t, () => database.close());
   const offsets = database.prepare<[], number>("SELECT key & 4398046511103 FROM batch ORDER BY key").pluck().all();
   return { database, causes, offsets };
@@ -97,6 +102,14 @@ suite("salvage", () => {
       );
     });
   }
+
+  test("rows that would say the wrong thing of what is lost are left out", (t) => {
+    const directory = makeLog(t);
+    noteSuspicion(directory, "test");
+    const { database } = open(t, directory);
+    const count = (table: string): unknown => database.prepare(`SELECT count(*) FROM ${table}`).pluck().get();
+    assert.deepEqual([count("told"), count("kept")], [0, 1]);
+  });
 
   test("killed when the new log was in its place: it stays there", (t) => {
     const directory = makeLog(t);
