@@ -10,9 +10,9 @@
  * Nothing is allocated for a message but its place in the list of those who wait. A message's bytes are copied into the
  * batch at once, because the MQTT parser's memory must not be held on to.
  *
- * Bounds: `IngestLimits`. Publishers are held back by waiting: the listener reads no more from a client whose messages
- * are not answered, so QoS 1 and 2 need no queue of their own here. What goes over the limits all the same (many clients
- * at once) is dropped and counted at QoS 0, accepted up to twice the limit at QoS 1 and 2, and refused beyond.
+ * Bounds: `IngestLimits`. Publishers are held back by waiting: while `isFull`, the listener reads from nobody, so there
+ * is no queue of messages here. What had been read by then is accepted up to OVERSHOOT_FACTOR times the limit; beyond, it
+ * is dropped and counted at QoS 0 and refused at QoS 1 and 2.
  */
 import { crc32c } from "../../shared/batch/crc32c.ts";
 import type { Clock } from "../../shared/clock.ts";
@@ -41,8 +41,8 @@ import type { TopicLanes } from "./topic-lanes.ts";
 import { TopicDirectory } from "./topic-lanes.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
-/** QoS 1 and 2 get this multiple of the limits before they are refused: their publishers are being held back already. */
-const ACKNOWLEDGED_LIMIT_FACTOR = 2;
+/** Of the limits of what is not committed: for what had been read when they were reached. */
+const OVERSHOOT_FACTOR = 2;
 /** How often a log without room is looked at, besides after every commit: sweeps make room without one. */
 const ROOM_CHECK_MS = 100;
 
@@ -84,6 +84,7 @@ export class Ingest implements PublishSink, CommitSource {
   #open: OpenCommit;
   readonly #heldTopics = new Set<TopicLanes>();
   readonly #waiting: WaitingMessages;
+  readonly #roomListeners: (() => void)[] = [];
   #isRequested = false;
   #roomTimer: NodeJS.Timeout | undefined;
   /** Why no message is taken any more. */
@@ -182,7 +183,7 @@ export class Ingest implements PublishSink, CommitSource {
       },
       failed: (error) => {
         dropped?.cancel();
-        this.#settle(taken, error);
+        this.#fail(taken, error);
       },
     };
   }
@@ -194,15 +195,7 @@ export class Ingest implements PublishSink, CommitSource {
     this.#removeCommitListener();
     clearTimeout(this.#roomTimer);
     for (const topic of this.#waiting.topics) this.#refuseWaiting(topic, reason);
-    for (const topic of this.#heldTopics) {
-      const held = topic.held;
-      topic.held = undefined;
-      if (held === undefined) continue;
-      held.close();
-      this.#waiting.account(-held.bytes, -held.recordCount);
-      this.#finish(held, reason);
-    }
-    this.#heldTopics.clear();
+    for (const topic of this.#heldTopics) this.#refuseHeld(topic, reason);
   }
 
   stats(): IngestStats {
@@ -219,6 +212,22 @@ export class Ingest implements PublishSink, CommitSource {
       isWithoutRoom: this.#isWithoutRoom,
       routedTopics: this.#table.size,
     };
+  }
+
+  get isFull(): boolean {
+    return this.#isOver(1);
+  }
+
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener);
+  }
+
+  #isOver(factor: number): boolean {
+    const { uncommittedBytesMax, uncommittedMessagesMax } = this.#limits;
+    return (
+      this.#uncommittedBytes >= uncommittedBytesMax * factor ||
+      this.#uncommittedMessages >= uncommittedMessagesMax * factor
+    );
   }
 
   get #isWithoutRoom(): boolean {
@@ -258,12 +267,7 @@ export class Ingest implements PublishSink, CommitSource {
     if (topic.held !== undefined || topic.policy.priority < this.#room.admittedPriorityMin) {
       return this.#withoutRoom(routed, message, done);
     }
-    const { uncommittedBytesMax, uncommittedMessagesMax } = this.#limits;
-    const factor = message.qos === 0 ? 1 : ACKNOWLEDGED_LIMIT_FACTOR;
-    if (
-      this.#uncommittedBytes >= uncommittedBytesMax * factor ||
-      this.#uncommittedMessages >= uncommittedMessagesMax * factor
-    ) {
+    if (this.#isOver(OVERSHOOT_FACTOR)) {
       this.#turnAway(placeOf(routed), message, done);
       return undefined;
     }
@@ -353,6 +357,30 @@ export class Ingest implements PublishSink, CommitSource {
       this.#room.sawStored();
     }
     this.#finish(commit, error);
+    for (const hear of this.#roomListeners) hear();
+  }
+
+  /**
+   * What gathered behind a failed commit fails with it: its publishers send again what failed, which must not come after
+   * their later messages (G2).
+   */
+  #fail(commit: OpenCommit, error: Error): void {
+    const behind = this.#open;
+    this.#open = this.#newCommit();
+    this.#settle(commit, error);
+    behind.close();
+    this.#settle(behind, error);
+    for (const topic of this.#heldTopics) if (commit.has(topic)) this.#refuseHeld(topic, error);
+  }
+
+  #refuseHeld(topic: TopicLanes, error: Error): void {
+    const { held } = topic;
+    topic.held = undefined;
+    this.#heldTopics.delete(topic);
+    if (held === undefined) return;
+    held.close();
+    this.#waiting.account(-held.bytes, -held.recordCount);
+    this.#finish(held, error);
   }
 
   /** Memory moves first, then the publishers hear. */

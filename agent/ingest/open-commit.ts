@@ -87,6 +87,11 @@ export class OpenCommit {
     return bytes;
   }
 
+  /** Also after it was closed. */
+  has(topic: TopicLanes): boolean {
+    return this.#lanes.some((lane) => lane.topic === topic);
+  }
+
   addUnanswered(partition: LogPartition): void {
     this.unanswered.set(partition, (this.unanswered.get(partition) ?? 0) + 1);
   }

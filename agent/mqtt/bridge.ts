@@ -69,6 +69,8 @@ export class Bridge {
   #attempt = 0;
   #reconnectTimer: NodeJS.Timeout | undefined;
   #isClosing = false;
+  /** The last connection in which a message was refused. */
+  #refusedConnection = -1;
   #isSubscribed = false;
   #inFlight = 0;
   /** Goes on with MQTT.js's next message. */
@@ -96,7 +98,8 @@ export class Bridge {
 
   /** Starts to connect, and goes on for ever: the broker need not be there yet. */
   start(): void {
-    const { url, clientId, username, password, logger } = this.#options;
+    const { url, clientId, username, password, logger, sink } = this.#options;
+    sink.onRoom(() => this.#readOn());
     const options: IClientOptions = {
       clientId,
       ...(username === undefined ? {} : { username }),
@@ -151,6 +154,8 @@ export class Bridge {
   #receive(packet: IPublishPacket, next: (error?: Error) => void): void {
     const { topic, payload, qos, retain, dup, messageId } = packet;
     const connection = this.#connection;
+    // What comes behind a refused message is sent again after it; taken now, it would be stored before it (G2).
+    if (connection === this.#refusedConnection) return;
     this.#received++;
     this.#inFlight++;
     this.#options.sink.publish(
@@ -165,7 +170,7 @@ export class Bridge {
       },
       (error) => this.#answered(packet, connection, error),
     );
-    if (this.#inFlight < IN_FLIGHT_MAX) next();
+    if (this.#inFlight < IN_FLIGHT_MAX && !this.#options.sink.isFull) next();
     else this.#goOn = next;
   }
 
@@ -176,18 +181,22 @@ export class Bridge {
       this.#acknowledged++;
       this.#sendPacket({ cmd: "puback", messageId, reasonCode: 0 });
     }
-    const goOn = this.#goOn;
-    if (goOn !== undefined && this.#inFlight < IN_FLIGHT_MAX) {
-      this.#goOn = undefined;
-      goOn();
-    }
+    this.#readOn();
     if (this.#inFlight === 0) this.#onIdle?.();
+  }
+
+  #readOn(): void {
+    const goOn = this.#goOn;
+    if (goOn === undefined || this.#inFlight >= IN_FLIGHT_MAX || this.#options.sink.isFull) return;
+    this.#goOn = undefined;
+    goOn();
   }
 
   /** Not stored: the broker sends it again only in a new connection, so this one ends. */
   #refuse(connection: number, error: Error): void {
     this.#refused++;
     if (connection !== this.#connection) return;
+    this.#refusedConnection = connection;
     this.#options.logger.warn({ code: toStreamError(error).code, err: error }, "bridge message not stored");
     this.#client?.stream.destroy();
   }

@@ -23,6 +23,7 @@ import type { LimitName, MqttLimits } from "./limits.ts";
 import { SessionPersistence } from "./persistence.ts";
 import type { PublishSink } from "./publish-sink.ts";
 import { PublishPace } from "./publish-pace.ts";
+import { ReadGate } from "./read-gate.ts";
 import type { SessionLog } from "./session-database.ts";
 import type { WillPacket } from "./session-packets.ts";
 
@@ -86,6 +87,7 @@ export class MqttBroker {
   readonly #persistence: SessionPersistence;
   readonly #aedes: Aedes;
   readonly #connections = new Map<Duplex, Connection>();
+  readonly #gate: ReadGate;
   /** Messages the sink has not answered. */
   #pending = 0;
   #onIdle: (() => void) | undefined;
@@ -99,6 +101,9 @@ export class MqttBroker {
     this.#window = new IncomingWindow(incoming, limits.incomingPacketsMax, limitLog);
     this.#persistence = new SessionPersistence({ log, window: this.#window, limits, limitLog, logger });
     this.#aedes = this.#createAedes();
+    const { sink } = options;
+    this.#gate = new ReadGate(() => sink.isFull);
+    sink.onRoom(() => this.#gate.open());
   }
 
   /** Publishes the wills of clients that were connected when the last run was killed. */
@@ -131,12 +136,14 @@ export class MqttBroker {
     };
     this.#connections.set(stream, connection);
     stream.once("close", () => this.#connections.delete(stream));
+    this.#gate.guard(stream);
     connection.client = this.#aedes.handle(stream, request) as BrokerClient;
   }
 
   /** Reads nothing more from any connection. */
   pause(): void {
     for (const { client } of this.#connections.values()) client?.pause();
+    this.#gate.leaveOpen();
   }
 
   /** Resolves when the sink has answered everything and what follows from the answers is written. */

@@ -13,6 +13,12 @@ export type PublishMessage = {
 };
 
 export interface PublishSink {
+  /** Nothing more should be read from publishers. What comes all the same is taken up to a further limit, then refused. */
+  readonly isFull: boolean;
+
+  /** `listener` is called whenever `isFull` may have become false. */
+  onRoom(listener: () => void): void;
+
   /**
    * Calls `done` once: without an error when the record is durable (QoS 1 and 2) or buffered (QoS 0), upon which PUBACK
    * or PUBREC leaves; with an error when nothing is stored, upon which there is no acknowledgement and the client's

@@ -51,6 +51,18 @@ test("bridge: a message is acknowledged after it is stored, and a refused one co
   assert.equal(ingest.texts().filter((text) => text === "precious").length, 1);
 });
 
+test("bridge: what comes behind a refused message is not stored before it", async (t) => {
+  const mosquitto = await startMosquitto(t, tempDir(t));
+  const ingest = new FakeIngest();
+  startBridge(t, mosquitto.url, ingest);
+  const sensor = await subscribed(t, mosquitto.url, ingest);
+  const texts = Array.from({ length: 50 }, (_, index) => `in-order-${index}`);
+  ingest.refusedOnce = "in-order-5";
+  await Promise.all(texts.map((text) => sensor.publishAsync("plant/1", text, { qos: 1 })));
+  await ingest.until(() => texts.every((text) => ingest.texts().includes(text)));
+  assert.deepEqual([...new Set(ingest.texts().filter((text) => text.startsWith("in-order-")))], texts);
+});
+
 test("bridge: many messages are in flight at once, and none is lost or doubled", async (t) => {
   const mosquitto = await startMosquitto(t, tempDir(t));
   const ingest = new FakeIngest();

@@ -46,6 +46,11 @@ type ClientState = {
 export type CheckerOptions = {
   /** False for topics without a key, whose records are spread over the partitions. */
   readonly isKeyed?: boolean;
+  /**
+   * The agent had to drop some. Of a message that its client sent again, the copy in its place may be among them; so
+   * only messages that were sent once must be in order.
+   */
+  readonly isLossy?: boolean;
 };
 
 export class Checker {
@@ -54,11 +59,13 @@ export class Checker {
   readonly #counts: Record<FindingKind, number> = { missing: 0, duplicated: 0, unordered: 0, unknown: 0, gap: 0 };
   readonly #samples: string[] = [];
   readonly #isKeyed: boolean;
+  readonly #isLossy: boolean;
   #recordCount = 0;
   #allowedDuplicateCount = 0;
 
   constructor(histories: Iterable<PublishHistory>, options: CheckerOptions = {}) {
     this.#isKeyed = options.isKeyed ?? true;
+    this.#isLossy = options.isLossy ?? false;
     for (const history of histories) {
       if (this.#clients.has(history.client)) throw new Error(`two histories of the client ${history.client}`);
       this.#clients.set(history.client, { history, occurrences: [], highest: -1, partition: undefined });
@@ -111,10 +118,14 @@ export class Checker {
     client.partition ??= record.partition;
     if (client.partition !== record.partition) {
       this.#find("unordered", record, `the client's first record is in partition ${client.partition}`);
-    } else if (record.sequence < client.highest) {
+    } else if (record.sequence < client.highest && !this.#mayComeLate(client, record)) {
       this.#find("unordered", record, `${client.highest} came before it`);
     }
     client.highest = Math.max(client.highest, record.sequence);
+  }
+
+  #mayComeLate({ history }: ClientState, { sequence }: CheckedRecord): boolean {
+    return this.#isLossy && history.qos === 1 && history.resends(sequence) > 0;
   }
 
   #checkRepetition({ history }: ClientState, record: CheckedRecord, before: number): void {

@@ -11,6 +11,11 @@ export class FakeIngest implements PublishSink, IncomingPackets {
   readonly #waiting: (() => void)[] = [];
   /** While set, every message is refused with it. */
   failure: Error | undefined;
+  /** The next message with this text is refused, at once. */
+  refusedOnce: string | undefined;
+  /** How often the listener was told to read nothing. */
+  heldReads = 0;
+  #isFull = false;
   /** While true, answers are held back until `release` of the gate. */
   isHeld = false;
   /** While set, releasing identifiers fails with it. */
@@ -19,6 +24,10 @@ export class FakeIngest implements PublishSink, IncomingPackets {
 
   publish({ payload, ...message }: PublishMessage, done: (error?: Error) => void): void {
     const text = payload.toString();
+    if (text === this.refusedOnce) {
+      this.refusedOnce = undefined;
+      return done(new Error("refused once"));
+    }
     const answer = (): void => {
       if (this.failure !== undefined) return done(this.failure);
       const { clientId, messageId } = message;
@@ -37,6 +46,28 @@ export class FakeIngest implements PublishSink, IncomingPackets {
   }
 
   readonly #held: (() => void)[] = [];
+  readonly #roomListeners: (() => void)[] = [];
+
+  get isFull(): boolean {
+    if (this.#isFull) {
+      this.heldReads++;
+      this.#arrived();
+    }
+    return this.#isFull;
+  }
+
+  fillUp(): void {
+    this.#isFull = true;
+  }
+
+  onRoom(listener: () => void): void {
+    this.#roomListeners.push(listener);
+  }
+
+  makeRoom(): void {
+    this.#isFull = false;
+    for (const hear of this.#roomListeners) hear();
+  }
 
   get heldCount(): number {
     return this.#held.length;

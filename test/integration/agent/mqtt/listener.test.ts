@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
+import mqttPacket from "mqtt-packet";
 import { WebSocket } from "ws";
 import { StreamError } from "../../../../shared/errors.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
@@ -55,6 +56,48 @@ test("a message the sink refuses is not acknowledged, and the connection is clos
     assert.equal(await raw.next(), undefined);
   }
   assert.deepEqual(mqtt.ingest.stored, []);
+});
+
+test("what comes behind a refused message is not taken: it would be stored before it", async (t) => {
+  const mqtt = await startMqtt(t, { directory: tempDir(t) });
+  for (const qos of [1, 2] as const) {
+    const raw = await connectRaw(t, mqtt.bound.mqtt.port, `sensor-${qos}`);
+    mqtt.ingest.refusedOnce = `${qos}/5`;
+    const packets = Array.from({ length: 50 }, (_, index) => {
+      const identity = { messageId: index + 1, dup: false, retain: false };
+      return mqttPacket.generate({ cmd: "publish", topic: "a", payload: `${qos}/${index}`, qos, ...identity });
+    });
+    raw.socket.write(Buffer.concat(packets));
+    await raw.closed;
+  }
+  const taken = [1, 2].flatMap((qos) => [0, 1, 2, 3, 4].map((index) => `${qos}/${index}`));
+  assert.deepEqual(mqtt.ingest.texts(), taken);
+});
+
+test("while the sink is full nothing is read, and everything arrives when there is room", async (t) => {
+  const mqtt = await startMqtt(t, { directory: tempDir(t) });
+  const raw = await connectRaw(t, mqtt.bound.mqtt.port, "sensor");
+  mqtt.ingest.fillUp();
+  const text = (qos: number) => `at QoS ${qos}`;
+  for (const qos of [0, 1] as const) {
+    const identity = qos === 0 ? {} : { messageId: 1 };
+    raw.send({ cmd: "publish", topic: "a", payload: text(qos), qos, dup: false, retain: false, ...identity });
+  }
+  await mqtt.ingest.until(() => mqtt.ingest.heldReads > 0);
+  assert.deepEqual(mqtt.ingest.texts(), []);
+  mqtt.ingest.makeRoom();
+  assert.deepEqual(pick(await raw.next()), { cmd: "puback", messageId: 1 });
+  assert.deepEqual(mqtt.ingest.texts(), [text(0), text(1)]);
+});
+
+test("closing does not wait for a sink that is full", async (t) => {
+  const mqtt = await startMqtt(t, { directory: tempDir(t) });
+  const raw = await connectRaw(t, mqtt.bound.mqtt.port, "sensor");
+  mqtt.ingest.fillUp();
+  raw.send({ cmd: "pingreq" });
+  await mqtt.ingest.until(() => mqtt.ingest.heldReads > 0);
+  await mqtt.close();
+  await raw.closed;
 });
 
 test("a retained message reaches later subscribers, also after a restart, until an empty one removes it", async (t) => {

@@ -10,6 +10,8 @@ test("the sink hears of a new session before the first message in it, and only o
   const heard: string[] = [];
   const ingest = new FakeIngest();
   const sink = {
+    isFull: false,
+    onRoom: () => undefined,
     publish: (...[message, done]: Parameters<FakeIngest["publish"]>) => {
       heard.push(`${message.clientId} ${message.payload.toString()}`);
       done();

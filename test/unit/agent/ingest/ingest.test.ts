@@ -162,6 +162,25 @@ test("ingest: a failed commit answers everyone with its error; nobody gets an ac
   assert.deepEqual(ledger.counts(), [{ topic: "mqtt", reason: "overflow", records: 1 }]);
 });
 
+test("ingest: what came while a commit was on its way fails with it, or it would be stored before what is sent again", async (t) => {
+  const { log, ingest, publish, answers, ledger } = await start(t);
+  publish({ messageId: 1 });
+  const part = log.take();
+  publish({ messageId: 2 });
+  publish({ messageId: 3, qos: 2 });
+  publish({ qos: 0, messageId: undefined });
+  part!.failed(new StreamError("LOG_FULL", "disk"));
+  assert.deepEqual(answers, ["ok", "LOG_FULL", "LOG_FULL", "LOG_FULL"]);
+  assert.equal(ingest.stats().uncommittedMessages, 0);
+  publish({ messageId: 1, dup: true, payload: "again" });
+  log.commit();
+  assert.deepEqual(
+    log.records("mqtt").map(({ value }) => value!.toString()),
+    ["again"],
+  );
+  assert.deepEqual(ledger.counts(), [{ topic: "mqtt", reason: "overflow", records: 1 }]);
+});
+
 test("ingest: what comes while a commit is on its way goes with the next one", async (t) => {
   const { log, publish, answers } = await start(t);
   publish({ messageId: 1, payload: "1" });
@@ -403,13 +422,28 @@ test("topics: beyond the limit, new ones that devices name go to mqtt", async (t
   assert.equal(log.records("mqtt").length, 1);
 });
 
-test("limits: over them QoS 0 is dropped and counted, QoS 1 goes on to twice the limit and is then refused", async (t) => {
-  const { log, publish, answers, ledger } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
+test("limits: at them it says so, and that there is room again when the commit has ended, whatever its end", async (t) => {
+  const { log, ingest, publish } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
+  const seen: boolean[] = [];
+  ingest.onRoom(() => seen.push(ingest.isFull));
   publish({ messageId: 1 });
+  assert.equal(ingest.isFull, false);
   publish({ messageId: 2 });
-  publish({ qos: 0, messageId: undefined });
+  assert.equal(ingest.isFull, true);
+  const part = log.take()!;
+  assert.equal(ingest.isFull, true);
+  log.succeed(part);
+  assert.deepEqual(seen, [false]);
   publish({ messageId: 3 });
   publish({ messageId: 4 });
+  log.take()!.failed(new StreamError("LOG_FULL", "disk"));
+  assert.equal(seen.at(-1), false);
+});
+
+test("limits: at twice the limit, QoS 0 is dropped and counted, and QoS 1 refused", async (t) => {
+  const { log, publish, answers, ledger } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
+  for (const messageId of [1, 2, 3, 4]) publish({ messageId });
+  publish({ qos: 0, messageId: undefined });
   publish({ messageId: 5 });
   assert.deepEqual(answers, ["ok", "OVERLOADED"]);
   log.commit();
@@ -421,8 +455,9 @@ test("limits: over them QoS 0 is dropped and counted, QoS 1 goes on to twice the
 });
 
 test("limits: bytes count like messages, and until their commit has ended", async (t) => {
-  const { log, publish, ledger } = await start(t, { limits: { uncommittedBytesMax: 1000 } });
-  publish({ messageId: 1, payload: "x".repeat(1000) });
+  const { log, publish, ledger } = await start(t, { limits: { uncommittedBytesMax: 500 } });
+  publish({ messageId: 1, payload: "x".repeat(450) });
+  publish({ messageId: 2, payload: "x".repeat(450) });
   const part = log.take()!;
   publish({ qos: 0, messageId: undefined });
   log.succeed(part);
