@@ -4,7 +4,8 @@
  *   cap = what may be kept of `log.bytesMax` (disk-budget.ts), and while less than `log.freeBytesMin` is free on the file
  *         system, no more than the file has grown to: its own freed pages are used again, the others' room is not touched
  *
- * The database is asked now and then; in between, its size moves by the bytes of the batches in it.
+ * The database is asked now and then, and sooner while the log grows fast; in between, its size moves by the bytes of the
+ * batches in it.
  */
 import { statfs } from "node:fs/promises";
 import type { ExtensionCall, PartitionedLog } from "../../shared/log/partitioned-log.ts";
@@ -17,9 +18,11 @@ import { SPACE_EXTENSION } from "./space-extension.ts";
 import type { DatabaseSize, LimitArgs } from "./space-extension.ts";
 
 const MEASURE_INTERVAL_MS = 1000;
+/** The log has grown by so much since: what is free may have changed as much, and somebody else may be at it too. */
+const MEASURE_GROWTH_BYTES = 2 * 1024 * 1024;
 
 export type DiskUseOptions = {
-  readonly log: Pick<PartitionedLog, "topics" | "call" | "query">;
+  readonly log: Pick<PartitionedLog, "topics" | "call" | "query" | "onCommit">;
   readonly directory: string;
   readonly budget: Pick<DiskBudget, "databaseBytesMax" | "keptBytesMax">;
   /** What has to stay free on the file system for others. */
@@ -36,6 +39,9 @@ export class DiskUse implements LogSpace {
   #overheadBytes = 0;
   #freeBytes = Infinity;
   #isLow = false;
+  #measuredBytes = 0;
+  #isMeasuring = false;
+  #removeCommitListener: () => void = () => undefined;
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
@@ -75,10 +81,12 @@ export class DiskUse implements LogSpace {
     });
     await this.#measure();
     this.#measureSoon();
+    this.#removeCommitListener = this.#options.log.onCommit(() => this.#committed());
   }
 
   stop(): void {
     this.#isStopped = true;
+    this.#removeCommitListener();
     clearTimeout(this.#timer);
   }
 
@@ -93,9 +101,18 @@ export class DiskUse implements LogSpace {
     }, MEASURE_INTERVAL_MS).unref();
   }
 
+  #committed(): void {
+    if (this.#isMeasuring || storedBytes(this.#options.log) - this.#measuredBytes < MEASURE_GROWTH_BYTES) return;
+    this.#isMeasuring = true;
+    void this.#measure()
+      .catch(() => undefined)
+      .finally(() => (this.#isMeasuring = false));
+  }
+
   async #measure(): Promise<void> {
     const { log, directory, freeBytesOf = freeBytesOfDisk } = this.#options;
     const stored = storedBytes(log);
+    this.#measuredBytes = stored;
     const [size, freeBytes] = await Promise.all([log.query(toCall("size", undefined)), freeBytesOf(directory)]);
     this.#size = size as DatabaseSize;
     this.#overheadBytes = Math.max(0, this.#size.usedBytes - stored);

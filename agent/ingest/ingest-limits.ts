@@ -21,6 +21,8 @@ export const defaultIngestLimits: IngestLimits = {
 
 /** What is on its way counts against the log's cap; a small log must not be filled by it alone. */
 export const UNCOMMITTED_SHARE_OF_CAP = 1 / 16;
+/** However small the cap becomes: what a publisher sends at once. */
+export const UNCOMMITTED_BYTES_MIN = 32 * 1024;
 
 export type IngestStats = {
   readonly receivedMessages: number;

@@ -27,7 +27,7 @@ import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { PublishMessage, PublishSink } from "../mqtt/publish-sink.ts";
 import type { DropPlace } from "./drops.ts";
 import { DuplicateWindow } from "./duplicate-window.ts";
-import { UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
+import { UNCOMMITTED_BYTES_MIN, UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
 import type { IngestLimits, IngestStats } from "./ingest-limits.ts";
 import { LogRoom } from "./log-room.ts";
 import type { Done } from "./open-commit.ts";
@@ -70,6 +70,7 @@ export class Ingest implements PublishSink, CommitSource {
   readonly #qosTwo: QosTwoPackets;
   readonly #ledger: LossLedger;
   readonly #limits: IngestLimits;
+  readonly #space: LogSpace;
   readonly #topics: TopicDirectory;
   readonly #table: RouteTable<TopicLanes>;
   readonly #room: LogRoom;
@@ -90,6 +91,7 @@ export class Ingest implements PublishSink, CommitSource {
   /** Why no message is taken any more. */
   #stopped: StreamError | undefined;
 
+  #uncommittedBytesMax: number;
   #uncommittedBytes = 0;
   #uncommittedMessages = 0;
   #receivedMessages = 0;
@@ -107,10 +109,11 @@ export class Ingest implements PublishSink, CommitSource {
     this.#nextCommitNumber = this.#duplicates.firstCommit;
     this.#ledger = options.ledger;
     const limits = { ...defaultIngestLimits, ...options.limits };
-    const share = Math.floor(space.capBytesMax * UNCOMMITTED_SHARE_OF_CAP);
-    const uncommittedBytesMax = Math.min(limits.uncommittedBytesMax, share);
     // A commit has one message at least.
-    this.#limits = { ...limits, uncommittedBytesMax, recordBytesMax: Math.min(limits.recordBytesMax, share) };
+    const recordBytesMax = Math.min(limits.recordBytesMax, Math.floor(space.capBytesMax * UNCOMMITTED_SHARE_OF_CAP));
+    this.#limits = { ...limits, recordBytesMax };
+    this.#space = space;
+    this.#uncommittedBytesMax = this.#shareOfCap();
     this.#waiting = new WaitingMessages(this.#limits);
     this.#topics = new TopicDirectory({
       log,
@@ -164,6 +167,7 @@ export class Ingest implements PublishSink, CommitSource {
     if (this.#open.isEmpty && this.#heldTopics.size === 0 && !this.#isWithoutRoom) return undefined;
     // The room may only get smaller here, where the open commit leaves at the same moment: so a topic's records are
     // never in the open commit and held back at once, and stay in order.
+    this.#uncommittedBytesMax = this.#shareOfCap();
     this.#room.consider({ bytes: this.#uncommittedBytes, priority: this.#open.priority });
     this.#releaseHeld();
     if (this.#isWithoutRoom) this.#checkRoomSoon();
@@ -223,11 +227,16 @@ export class Ingest implements PublishSink, CommitSource {
   }
 
   #isOver(factor: number): boolean {
-    const { uncommittedBytesMax, uncommittedMessagesMax } = this.#limits;
     return (
-      this.#uncommittedBytes >= uncommittedBytesMax * factor ||
-      this.#uncommittedMessages >= uncommittedMessagesMax * factor
+      this.#uncommittedBytes >= this.#uncommittedBytesMax * factor ||
+      this.#uncommittedMessages >= this.#limits.uncommittedMessagesMax * factor
     );
+  }
+
+  /** The cap falls when others fill the disk: then less may be on its way, too. */
+  #shareOfCap(): number {
+    const share = Math.floor(this.#space.capBytes * UNCOMMITTED_SHARE_OF_CAP);
+    return Math.min(this.#limits.uncommittedBytesMax, Math.max(UNCOMMITTED_BYTES_MIN, share));
   }
 
   get #isWithoutRoom(): boolean {

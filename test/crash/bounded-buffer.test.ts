@@ -159,8 +159,9 @@ suite("bounded buffer", () => {
     const other = path.join(disk, "of-somebody-else");
     while (freeBytes() > 40 * MIB) appendFileSync(other, Buffer.alloc(MIB));
     const fleet = await publish(t, agent, 1500);
-    // The floor, less what one commit and its checkpoint take between two looks.
-    assert.ok(freeBytes() > 12 * MIB, `${freeBytes()} bytes are free`);
+    // The floor, less what is written between two looks, and what a checkpoint takes.
+    t.diagnostic(`${freeBytes()} bytes are free`);
+    assert.ok(freeBytes() > 20 * MIB, `${freeBytes()} bytes are free`);
     const capBefore = (await agent.status()).log.capBytes;
     rmSync(other);
     await waitUntil(async () => (await agent.status()).log.capBytes > capBefore, {

@@ -10,6 +10,10 @@ import { ManualLog } from "../ingest/manual-log.ts";
 
 type Mutable = { -readonly [Key in keyof LogPartition]: LogPartition[Key] };
 
+async function settled(): Promise<void> {
+  for (let turns = 0; turns < 8; turns++) await Promise.resolve();
+}
+
 /** A log of 1000 bytes of batches in a database of 3000, of which 1500 are in use; the cap is 10,000, and 2000 for a commit. */
 async function start(
   t: TestContext,
@@ -37,7 +41,7 @@ async function start(
   onCleanUp(t, () => use.stop());
   const pass = async (): Promise<void> => {
     t.mock.timers.tick(1000);
-    for (let turns = 0; turns < 5; turns++) await Promise.resolve();
+    await settled();
   };
   return { use, log, partition, disk, pass };
 }
@@ -67,6 +71,19 @@ test("disk use: below the floor the log may use its own file again and no more, 
   disk.freeBytes = 9_000_000;
   await pass();
   assert.equal(use.capBytes, 10_000);
+});
+
+test("disk use: a log that grows fast is looked at before the interval is over", async (t) => {
+  const { use, log, partition, disk } = await start(t, { freeBytesMin: 1_000_000 });
+  disk.freeBytes = 1_000_500;
+  partition.bytes += 1_000_000;
+  log.announce([partition]);
+  await settled();
+  assert.equal(use.diskFreeBytes, 1_000_000);
+  partition.bytes += 2_000_000;
+  log.announce([partition]);
+  await settled();
+  assert.equal(use.diskFreeBytes, 1_000_500);
 });
 
 test("disk use: a full log is no reason not to start", async (t) => {

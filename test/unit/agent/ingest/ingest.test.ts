@@ -440,6 +440,14 @@ test("limits: at them it says so, and that there is room again when the commit h
   assert.equal(seen.at(-1), false);
 });
 
+test("limits: less may be on its way when others have filled the disk", async (t) => {
+  const { ingest, publish } = await start(t, { capBytes: 1024 * 1024, capBytesMax: 1024 * 1024 * 1024 });
+  publish({ messageId: 1, payload: "x".repeat(60_000) });
+  assert.equal(ingest.isFull, false);
+  publish({ messageId: 2, payload: "x".repeat(60_000) });
+  assert.equal(ingest.isFull, true);
+});
+
 test("limits: at twice the limit, QoS 0 is dropped and counted, and QoS 1 refused", async (t) => {
   const { log, publish, answers, ledger } = await start(t, { limits: { uncommittedMessagesMax: 2 } });
   for (const messageId of [1, 2, 3, 4]) publish({ messageId });
