@@ -11,7 +11,7 @@
  * batch at once, because the MQTT parser's memory must not be held on to.
  *
  * Bounds: `IngestLimits`. Publishers are held back by waiting: while `isFull`, the listener reads from nobody, so there
- * is no queue of messages here. What had been read by then is accepted up to OVERSHOOT_FACTOR times the limit; beyond, it
+ * is no queue of messages here. What had been read by then is accepted up to twice the limit; beyond, it
  * is dropped and counted at QoS 0 and refused at QoS 1 and 2.
  */
 import { crc32c } from "../../shared/batch/crc32c.ts";
@@ -27,7 +27,7 @@ import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { PublishMessage, PublishSink } from "../mqtt/publish-sink.ts";
 import type { DropPlace } from "./drops.ts";
 import { DuplicateWindow } from "./duplicate-window.ts";
-import { UNCOMMITTED_BYTES_MIN, UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
+import { UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
 import type { IngestLimits, IngestStats } from "./ingest-limits.ts";
 import { LogRoom } from "./log-room.ts";
 import type { Done } from "./open-commit.ts";
@@ -39,10 +39,9 @@ import type { Route } from "./route.ts";
 import { policyOf } from "./route.ts";
 import type { TopicLanes } from "./topic-lanes.ts";
 import { TopicDirectory } from "./topic-lanes.ts";
+import { Uncommitted } from "./uncommitted.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
 
-/** Of the limits of what is not committed: for what had been read when they were reached. */
-const OVERSHOOT_FACTOR = 2;
 /** How often a log without room is looked at, besides after every commit: sweeps make room without one. */
 const ROOM_CHECK_MS = 100;
 
@@ -70,7 +69,6 @@ export class Ingest implements PublishSink, CommitSource {
   readonly #qosTwo: QosTwoPackets;
   readonly #ledger: LossLedger;
   readonly #limits: IngestLimits;
-  readonly #space: LogSpace;
   readonly #topics: TopicDirectory;
   readonly #table: RouteTable<TopicLanes>;
   readonly #room: LogRoom;
@@ -85,15 +83,13 @@ export class Ingest implements PublishSink, CommitSource {
   #open: OpenCommit;
   readonly #heldTopics = new Set<TopicLanes>();
   readonly #waiting: WaitingMessages;
+  readonly #uncommitted: Uncommitted;
   readonly #roomListeners: (() => void)[] = [];
   #isRequested = false;
   #roomTimer: NodeJS.Timeout | undefined;
   /** Why no message is taken any more. */
   #stopped: StreamError | undefined;
 
-  #uncommittedBytesMax: number;
-  #uncommittedBytes = 0;
-  #uncommittedMessages = 0;
   #receivedMessages = 0;
   #committedRecords = 0;
   #committedBytes = 0;
@@ -112,8 +108,7 @@ export class Ingest implements PublishSink, CommitSource {
     // A commit has one message at least.
     const recordBytesMax = Math.min(limits.recordBytesMax, Math.floor(space.capBytesMax * UNCOMMITTED_SHARE_OF_CAP));
     this.#limits = { ...limits, recordBytesMax };
-    this.#space = space;
-    this.#uncommittedBytesMax = this.#shareOfCap();
+    this.#uncommitted = new Uncommitted(this.#limits, space);
     this.#waiting = new WaitingMessages(this.#limits);
     this.#topics = new TopicDirectory({
       log,
@@ -167,8 +162,8 @@ export class Ingest implements PublishSink, CommitSource {
     if (this.#open.isEmpty && this.#heldTopics.size === 0 && !this.#isWithoutRoom) return undefined;
     // The room may only get smaller here, where the open commit leaves at the same moment: so a topic's records are
     // never in the open commit and held back at once, and stay in order.
-    this.#uncommittedBytesMax = this.#shareOfCap();
-    this.#room.consider({ bytes: this.#uncommittedBytes, priority: this.#open.priority });
+    this.#uncommitted.followCap();
+    this.#room.consider({ bytes: this.#uncommitted.bytes, priority: this.#open.priority });
     this.#releaseHeld();
     if (this.#isWithoutRoom) this.#checkRoomSoon();
     const taken = this.#open;
@@ -209,8 +204,8 @@ export class Ingest implements PublishSink, CommitSource {
       committedBytes: this.#committedBytes,
       duplicateMessages: this.#duplicateMessages,
       refusedMessages: this.#refusedMessages,
-      uncommittedBytes: this.#uncommittedBytes,
-      uncommittedMessages: this.#uncommittedMessages,
+      uncommittedBytes: this.#uncommitted.bytes,
+      uncommittedMessages: this.#uncommitted.messages,
       waitingBytes: this.#waiting.bytes,
       waitingMessages: this.#waiting.count,
       isWithoutRoom: this.#isWithoutRoom,
@@ -219,24 +214,11 @@ export class Ingest implements PublishSink, CommitSource {
   }
 
   get isFull(): boolean {
-    return this.#isOver(1);
+    return this.#uncommitted.isFull;
   }
 
   onRoom(listener: () => void): void {
     this.#roomListeners.push(listener);
-  }
-
-  #isOver(factor: number): boolean {
-    return (
-      this.#uncommittedBytes >= this.#uncommittedBytesMax * factor ||
-      this.#uncommittedMessages >= this.#limits.uncommittedMessagesMax * factor
-    );
-  }
-
-  /** The cap falls when others fill the disk: then less may be on its way, too. */
-  #shareOfCap(): number {
-    const share = Math.floor(this.#space.capBytes * UNCOMMITTED_SHARE_OF_CAP);
-    return Math.min(this.#limits.uncommittedBytesMax, Math.max(UNCOMMITTED_BYTES_MIN, share));
   }
 
   get #isWithoutRoom(): boolean {
@@ -276,7 +258,7 @@ export class Ingest implements PublishSink, CommitSource {
     if (topic.held !== undefined || topic.policy.priority < this.#room.admittedPriorityMin) {
       return this.#withoutRoom(routed, message, done);
     }
-    if (this.#isOver(OVERSHOOT_FACTOR)) {
+    if (this.#uncommitted.isOverfull) {
       this.#turnAway(placeOf(routed), message, done);
       return undefined;
     }
@@ -337,8 +319,7 @@ export class Ingest implements PublishSink, CommitSource {
     const bytes = commit.add(lane, routed, message, this.#clock.wallMs());
     if (routed.destination.route.durability === "fsync") commit.durability = "fsync";
     if (commit === this.#open) {
-      this.#uncommittedBytes += bytes;
-      this.#uncommittedMessages++;
+      this.#uncommitted.add(bytes, 1);
       if (!this.#isRequested) this.#requestCommit();
     } else {
       this.#waiting.account(bytes, 1);
@@ -358,8 +339,7 @@ export class Ingest implements PublishSink, CommitSource {
   }
 
   #settle(commit: OpenCommit, error: Error | undefined): void {
-    this.#uncommittedBytes -= commit.bytes;
-    this.#uncommittedMessages -= commit.recordCount;
+    this.#uncommitted.remove(commit.bytes, commit.recordCount);
     if (error === undefined) {
       this.#committedBytes += commit.bytes;
       this.#committedRecords += commit.recordCount;
@@ -419,8 +399,7 @@ export class Ingest implements PublishSink, CommitSource {
       this.#open.absorb(held);
       for (const number of held.numbers) this.#unsettled.set(number, this.#open);
       this.#waiting.account(-held.bytes, -held.recordCount);
-      this.#uncommittedBytes += held.bytes;
-      this.#uncommittedMessages += held.recordCount;
+      this.#uncommitted.add(held.bytes, held.recordCount);
     }
   }
 
