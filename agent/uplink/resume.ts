@@ -124,9 +124,11 @@ function hubEndOf({ epochs, settled }: PartitionMemory, position: HubPosition | 
   const later = epochs.slice(index + 1);
   // An epoch between that is not remembered: what the hub has reaches at least to where the one before it began.
   if (known.epoch !== position?.epoch) return passEmpty(known.firstOffset, later);
-  const nextEpochStart = later[0]?.firstOffset ?? Infinity;
-  const expected = Math.min(settled, nextEpochStart) - known.firstOffset;
-  return passEmpty(known.firstOffset + recordsUpTo(position.lastSequence, expected), later);
+  const next = later[0];
+  const expected = Math.min(settled, next?.firstOffset ?? Infinity) - known.firstOffset;
+  const end = known.firstOffset + recordsUpTo(position.lastSequence, expected);
+  // Where our log had lost its tail, the next epoch began before that end: those offsets have been given out again since.
+  return passEmpty(next === undefined ? end : Math.min(end, next.previousEnd), later);
 }
 
 /**

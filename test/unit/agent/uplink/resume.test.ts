@@ -206,6 +206,13 @@ const rows: Row[] = [
     plan: { cause: "rewound", epoch: 2, next: 50, previousEnd: 50 },
   },
   {
+    name: "the hub fell back to before our log lost its tail -> what it has of those offsets is not what is there now",
+    memory: memory({ settled: 44, epochs: [epoch(0, 0), epoch(1, 2), epoch(2, 38, 20)] }),
+    logStart: 38,
+    hub: at(0, 10),
+    plan: { cause: "rewound", epoch: 3, next: 38, gaps: ["2-37 rewound"], previousEnd: 2 },
+  },
+  {
     name: "the hub knows a newer epoch -> one above it, at what is settled",
     memory: memory({ settled: 80, fence: 100, epochs: [epoch(0, 0)] }),
     logStart: 60,
