@@ -7,11 +7,15 @@
  * readers hold nothing from one step to the next, so that the wait is one step of theirs.
  */
 import type { Database } from "better-sqlite3";
+import { PAGE_BYTES } from "./open-database.ts";
 
 /** How long commits may wait for readers; a reader that takes longer is waited for again after more has been written. */
 const CHECKPOINT_WAIT_MS_MAX = 250;
 /** How much more is written before a checkpoint that readers held up is tried again. */
 const CHECKPOINT_RETRY_BYTES = 4 * 1024 * 1024;
+
+/** A page in the WAL, with its header. */
+const FRAME_BYTES = PAGE_BYTES + 24;
 
 /** RESTART keeps the file, so that it is written over; TRUNCATE gives its room back to the disk. */
 export type CheckpointMode = "RESTART" | "TRUNCATE";
@@ -22,7 +26,7 @@ export class Checkpointer {
   readonly #database: Database;
   readonly #busyTimeoutMs: number;
   readonly #bytesMax: number;
-  /** About what the WAL holds. */
+  /** What the WAL holds, at the most: what is written is guessed before it is compressed. */
   #walBytes = 0;
   #dueAtBytes: number;
 
@@ -38,12 +42,14 @@ export class Checkpointer {
     return this.#walBytes;
   }
 
-  get isDue(): boolean {
+  isDue(): boolean {
+    if (this.#walBytes >= this.#dueAtBytes) this.#measure();
     return this.#walBytes >= this.#dueAtBytes;
   }
 
   /** Whether so many bytes more would make one due. */
   isDueWith(bytes: number): boolean {
+    if (this.#walBytes > 0 && this.#walBytes + bytes > this.#dueAtBytes) this.#measure();
     return this.#walBytes > 0 && this.#walBytes + bytes > this.#dueAtBytes;
   }
 
@@ -67,5 +73,11 @@ export class Checkpointer {
     }
     this.#dueAtBytes = this.#walBytes + Math.min(CHECKPOINT_RETRY_BYTES, this.#bytesMax);
     return false;
+  }
+
+  /** A checkpoint that does nothing tells how many frames there are (SQLite 3.51). */
+  #measure(): void {
+    const [row] = this.#database.pragma("wal_checkpoint(NOOP)") as CheckpointRow[];
+    if (row !== undefined && row.log >= 0) this.#walBytes = Math.min(this.#walBytes, row.log * FRAME_BYTES);
   }
 }

@@ -163,7 +163,7 @@ export class WriterServer {
     if (durability === "os")
       this.#flushSoon(message.operations.some(appends) ? this.#data.flushDelayMs : UPKEEP_FLUSH_DELAY_MS);
     if (!this.#reserve.isHeld && !wasFull) this.#recover();
-    else if (this.#checkpointer.isDue) this.#checkpoint("RESTART");
+    else if (this.#checkpointer.isDue()) this.#checkpoint("RESTART");
     this.#sweepSoon();
   }
 
@@ -356,7 +356,7 @@ export class WriterServer {
       post(this.#port, { type: "swept", changed });
     }
     if (!this.#reserve.isHeld) this.#gainRoom(hasSwept);
-    else if (this.#checkpointer.isDue) this.#checkpoint("RESTART");
+    else if (this.#checkpointer.isDue()) this.#checkpoint("RESTART");
     if (hasSwept) this.#sweepSoon();
   }
 
