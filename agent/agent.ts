@@ -33,6 +33,7 @@ import type { Route } from "./ingest/route.ts";
 import { Bridge } from "./mqtt/bridge.ts";
 import { MqttListener } from "./mqtt/listener.ts";
 import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
+import { trimBytesOf } from "./uplink/cursors.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
 
 const SALVAGE_TEXT =
@@ -246,6 +247,7 @@ async function startUplink(
     version: packageJson.version,
     policyOf: (topic) => policyOf(routes, topic),
     onPartitionCount: (topic, count) => growTopic(log, topic, count),
+    trimBytes: trimBytesOf(config.log.bytesMax),
     statusReport,
     options,
   });

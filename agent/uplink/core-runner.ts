@@ -31,6 +31,8 @@ export type CoreRunnerParts = {
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
   readonly batchBytesMax: number;
   readonly inFlightBytesMax: number;
+  /** Delivered records that are removed together (cursors.ts). */
+  readonly trimBytes: number;
 };
 
 /** The connection as the runner needs it; both calls do nothing once it has ended. */
@@ -58,10 +60,11 @@ export class CoreRunner {
   #persisting: Promise<void> = Promise.resolve();
 
   constructor(parts: CoreRunnerParts) {
-    const { log, store, logger, agentName: agent, version, policyOf, batchBytesMax, inFlightBytesMax } = parts;
+    const { log, store, logger, agentName: agent, version, policyOf, trimBytes } = parts;
+    const { batchBytesMax, inFlightBytesMax } = parts;
     this.#parts = parts;
     const instance = randomBytes(INSTANCE_BYTES).toString("hex");
-    this.#cursors = new Cursors({ log, store, logger });
+    this.#cursors = new Cursors({ log, store, logger, trimBytes });
     this.#core = new UplinkCore({
       identity: () => ({ agent, version, instance, producerId: store.producerId }),
       policyOf,

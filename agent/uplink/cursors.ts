@@ -1,8 +1,8 @@
 /**
  * How far each partition is settled, on disk and in the log: what the hub has is removed here, but not at once. Every
- * trim is a write to the card, so it waits for a second to pass or for enough to be gone.
+ * trim is a write to the card, so it waits for ten seconds to pass or for enough to be gone.
  *
- *   settled 40, 52, 97 … ──one second, or 4 MiB──▶ one commit: cursor 97 and trim before 97
+ *   settled 40, 52, 97 … ──ten seconds, or trimBytes──▶ one commit: cursor 97 and trim before 97
  *
  * A crash in between costs nothing: the next welcome says again what the hub has.
  */
@@ -14,8 +14,10 @@ import type { Acks } from "../../shared/record.ts";
 import type { EpochStore } from "./epoch-store.ts";
 import type { Delivered } from "./uplink-events.ts";
 
-export const TRIM_INTERVAL_MS = 1000;
-export const TRIM_BYTES = 4 * 1024 * 1024;
+export const TRIM_INTERVAL_MS = 10_000;
+const TRIM_BYTES_MAX = 4 * 1024 * 1024;
+/** Of what the log may take: what is delivered must not fill a small one. */
+const TRIM_SHARE = 1 / 16;
 /** After a trim that failed. */
 export const RETRY_MS = 5000;
 
@@ -25,7 +27,13 @@ export type CursorParts = {
   readonly log: Pick<PartitionedLog, "trim">;
   readonly store: Pick<EpochStore, "settle">;
   readonly logger: Logger;
+  /** What is delivered is removed when it has come to this. */
+  readonly trimBytes: number;
 };
+
+export function trimBytesOf(logBytesMax: number): number {
+  return Math.min(TRIM_BYTES_MAX, Math.floor(logBytesMax * TRIM_SHARE));
+}
 
 export class Cursors {
   readonly #parts: CursorParts;
@@ -48,7 +56,7 @@ export class Cursors {
     counts[acks] += records;
     this.#moved.set(partition, settled);
     this.#movedBytes += bytes;
-    if (this.#movedBytes >= TRIM_BYTES) void this.flush();
+    if (this.#movedBytes >= this.#parts.trimBytes) void this.flush();
     else this.#timer ??= setTimeout(() => void this.flush(), TRIM_INTERVAL_MS);
   }
 

@@ -59,6 +59,8 @@ export type UplinkParts = {
   readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
   /** The hub has more partitions of a topic than the log: make them. */
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
+  /** Delivered records that are removed from the log together (cursors.ts). */
+  readonly trimBytes: number;
   /** What the hub shows of this agent; at most a few KiB. */
   readonly statusReport?: () => Readonly<Record<string, unknown>>;
   readonly options?: Partial<UplinkOptions>;

@@ -72,6 +72,7 @@ export async function startUplinkAgent(
     version: "1",
     policyOf: () => ({ acks: "all", priority: 0 }),
     onPartitionCount: async (topic, count) => rest.log.createTopic(topic, count),
+    trimBytes: 4 * 1024 * 1024,
     clock: systemClock,
     logger: silentLogger(),
     ...rest,

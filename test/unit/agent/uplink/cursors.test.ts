@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { Cursors, RETRY_MS, TRIM_BYTES, TRIM_INTERVAL_MS } from "../../../../agent/uplink/cursors.ts";
+import { Cursors, RETRY_MS, TRIM_INTERVAL_MS, trimBytesOf } from "../../../../agent/uplink/cursors.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
 import { VirtualPartition } from "../../../support/virtual-log.ts";
@@ -23,11 +23,12 @@ function start(failures: Error[] = []) {
         void writes.push(`settle ${changes.map((each) => `${each.partitionId}@${each.settled}`).join()}`),
     },
     logger: silentLogger(),
+    trimBytes: 1000,
   });
   return { cursors, writes };
 }
 
-test("cursors: many acknowledgements are one write a second", async (t) => {
+test("cursors: many acknowledgements are one write in ten seconds", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const { cursors, writes } = start();
   for (let settled = 1; settled <= 50; settled++) cursors.settle(partition, settled, delivered(1));
@@ -39,9 +40,13 @@ test("cursors: many acknowledgements are one write a second", async (t) => {
 
 test("cursors: enough bytes are written at once", async () => {
   const { cursors, writes } = start();
-  cursors.settle(partition, 5, delivered(5, TRIM_BYTES));
+  cursors.settle(partition, 5, delivered(5, 1000));
   await cursors.flush();
   assert.deepEqual(writes, ["settle 7@5", "trim 5"]);
+});
+
+test("cursors: how much is enough follows from what the log may take", () => {
+  assert.deepEqual([1e6, 64 * 1024 * 1024, 1e12].map(trimBytesOf), [62_500, 4 * 1024 * 1024, 4 * 1024 * 1024]);
 });
 
 test("cursors: delivered records are counted by topic and acks", async () => {
