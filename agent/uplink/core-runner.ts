@@ -217,7 +217,7 @@ export class CoreRunner {
     const { store, logger } = this.#parts;
     const { topic, partition } = this.#partition(laneId);
     const at = { topic, partition };
-    if (hubLost !== undefined && store.ledger.isForgotten(at, hubLost)) {
+    if (store.ledger.isForgotten(at, hubLost)) {
       logger.info(at, "the hub has other losses in its ledger than it has confirmed; they are declared again");
       this.#persist(() => store.ledger.declareAgain(at));
     }

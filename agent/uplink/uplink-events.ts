@@ -92,8 +92,8 @@ export type UplinkEffect =
       readonly settled: Offset;
       /** Undefined while the two sides begin to count anew. */
       readonly hubRecords: number | undefined;
-      /** Undefined if it has nothing of the partition, and says nothing. */
-      readonly hubLost: number | undefined;
+      /** A hub that says nothing of the partition has nothing of it in its ledger. */
+      readonly hubLost: number;
     }
   | { readonly type: "timer"; readonly laneId: number; readonly delayMs: number }
   | { readonly type: "partition-count"; readonly topic: string; readonly count: number }

@@ -223,7 +223,7 @@ export class UplinkCore {
       const position = heard.get(keyOf(lane.source));
       if (lane.isAtHub) {
         const plan = planResume(lane.memory, logStartOffset, position);
-        plans.push({ lane, plan, hubRecords: position?.records ?? 0, hubLost: position?.lost });
+        plans.push({ lane, plan, hubRecords: position?.records ?? 0, hubLost: position?.lost ?? 0 });
       } else this.#askLater(lane);
     }
     for (const [topic, count] of hubCounts) {
@@ -361,7 +361,7 @@ type LanePlan = {
   readonly plan: ResumePlan;
   /** Stored there of this producer, and in its ledger. */
   readonly hubRecords: number;
-  readonly hubLost: number | undefined;
+  readonly hubLost: number;
 };
 
 /** One side has lost what the other counts: from here on they count from what the hub has. */

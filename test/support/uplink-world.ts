@@ -295,7 +295,7 @@ export class UplinkWorld {
       case "reconcile": {
         const { laneId, settled: upTo, hubRecords, hubLost } = effect;
         const at = this.#core.source(laneId);
-        if (hubLost !== undefined && this.ledger.isForgotten(at, hubLost)) {
+        if (this.ledger.isForgotten(at, hubLost)) {
           this.#persist(() => this.ledger.declareAgain(at));
         }
         const records = hubRecords === undefined ? 0 : this.ledger.reconcile(at, upTo, hubRecords);
