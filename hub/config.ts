@@ -132,9 +132,10 @@ const uplink = z.strictObject({
     { min: SECOND_MS, default: uplinkDefaults.silenceMsMax },
     "A connection from which nothing was heard for so long is closed.",
   ),
-  upgradesPerMinuteMax: wholeNumber(
-    { min: 1, default: uplinkDefaults.upgradesPerMinuteMax },
-    "Attempts to connect from one address other than loopback; more where many agents share one (NAT).",
+  loginFailuresPerMinuteMax: wholeNumber(
+    { min: 1, default: uplinkDefaults.loginFailuresPerMinuteMax },
+    "Attempts with a wrong token or none from one address other than loopback; then it is turned away for the rest of " +
+      "the minute, unless one of its agents is connected or was within the hour. The right token is not counted.",
   ),
 });
 

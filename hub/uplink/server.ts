@@ -40,8 +40,8 @@ export type UplinkServerOptions = {
   readonly silenceMsMax: number;
   /** Answers that an agent does not read; beyond it the connection is closed. */
   readonly unreadBytesMax: number;
-  /** From one address, this machine excepted. */
-  readonly upgradesPerMinuteMax: number;
+  /** Attempts with a wrong token or none, from one address, this machine excepted. */
+  readonly loginFailuresPerMinuteMax: number;
   /** For batches on their way when the hub closes. */
   readonly closeMsMax: number;
 };
@@ -55,7 +55,7 @@ export const defaultUplinkServerOptions: UplinkServerOptions = {
   pingMs: 20_000,
   silenceMsMax: 45_000,
   unreadBytesMax: 4 * 1024 * 1024,
-  upgradesPerMinuteMax: 10,
+  loginFailuresPerMinuteMax: 10,
   closeMsMax: 2_000,
 };
 
@@ -87,7 +87,6 @@ export class UplinkServer {
   readonly #limiter: UpgradeLimiter;
   readonly #connections = new Set<AgentConnection>();
   readonly #byProducer = new Map<ProducerId, AgentConnection>();
-  readonly #tokenDigest: Buffer | undefined;
   readonly #inFlight: InFlightPool;
   readonly #told = new Map<ErrorCode, { atMs: number; suppressed: number }>();
   #isClosing = false;
@@ -102,11 +101,12 @@ export class UplinkServer {
   constructor(parts: UplinkServerParts) {
     this.#parts = parts;
     this.#options = { ...defaultUplinkServerOptions, ...parts.options };
-    const { token, upgradesPerMinuteMax } = this.#options;
+    const { token, agentsMax, loginFailuresPerMinuteMax } = this.#options;
     this.#registry = new AgentRegistry(parts.clock);
     this.#inFlight = new InFlightPool(this.#options.bytesInFlightMax);
-    this.#limiter = new UpgradeLimiter(parts.clock, upgradesPerMinuteMax);
-    this.#tokenDigest = token === undefined ? undefined : digest(token);
+    // All agents may sit behind one address.
+    const limits = { failuresPerMinuteMax: loginFailuresPerMinuteMax, upgradesPerMinuteMax: agentsMax };
+    this.#limiter = new UpgradeLimiter(parts.clock, limits, token === undefined ? undefined : tokenCheck(token));
   }
 
   /** Takes a WebSocket handshake over from the HTTP server. */
@@ -132,9 +132,10 @@ export class UplinkServer {
           await this.#takeOver(introduction, self);
           return this.#registry.connected(introduction);
         },
-        onClosed: (self) => this.#closed(self),
+        onClosed: (self) => this.#closed(self, address),
       });
       this.#connections.add(connection);
+      this.#limiter.joined(address);
     });
   }
 
@@ -180,11 +181,12 @@ export class UplinkServer {
     // Agents are no web pages; a page that a browser on this machine has open must not pass for one.
     if (headers.origin !== undefined)
       return { status: "403 Forbidden", code: "PROTOCOL_VIOLATION", reason: "the uplink is not for web pages" };
-    if (!this.#limiter.admit(address)) {
+    const verdict = this.#limiter.judge(address, headers.authorization);
+    if (verdict === "too-often") {
       const reason = "connect less often";
       return { status: "429 Too Many Requests", code: "OVERLOADED", reason, headers: ["retry-after: 60"] };
     }
-    if (!this.#isAuthorized(headers.authorization)) {
+    if (verdict === "unauthorized") {
       return {
         status: "401 Unauthorized",
         code: "UNAUTHORIZED",
@@ -202,13 +204,6 @@ export class UplinkServer {
       return { status: "503 Service Unavailable", code: "OVERLOADED", reason: "no more agents are taken" };
     }
     return undefined;
-  }
-
-  /** In constant time: digests are of one length, whatever was sent. */
-  #isAuthorized(authorization: string | undefined): boolean {
-    if (this.#tokenDigest === undefined) return true;
-    const token = /^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "";
-    return timingSafeEqual(digest(token), this.#tokenDigest);
   }
 
   /**
@@ -235,13 +230,23 @@ export class UplinkServer {
     }
   }
 
-  #closed(connection: AgentConnection): void {
+  #closed(connection: AgentConnection, address: string): void {
     this.#connections.delete(connection);
+    this.#limiter.left(address);
     const { agent } = connection;
     if (agent === undefined || this.#byProducer.get(agent.introduction.producerId) !== connection) return;
     this.#byProducer.delete(agent.introduction.producerId);
     this.#registry.disconnected(agent);
   }
+}
+
+/** In constant time: digests are of one length, whatever was sent. */
+function tokenCheck(expected: string): (authorization: string | undefined) => boolean {
+  const expectedDigest = digest(expected);
+  return (authorization) => {
+    const token = /^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "";
+    return timingSafeEqual(digest(token), expectedDigest);
+  };
 }
 
 function digest(token: string): Buffer {

@@ -28,6 +28,8 @@ export type HubSetup = {
   readonly engine?: MemoryEngine;
   readonly port?: number;
   readonly options?: Partial<UplinkServerOptions>;
+  /** What the hub takes for the address of everybody who connects: they sit behind one NAT. */
+  readonly peerAddress?: string;
 };
 
 export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<TestHub> {
@@ -42,6 +44,10 @@ export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<Te
   });
   const http = createServer((_request, response) => response.writeHead(404).end());
   http.on("upgrade", (request, socket, head) => server.handleUpgrade(request, socket, head));
+  const { peerAddress } = setup;
+  if (peerAddress !== undefined) {
+    http.on("connection", (socket) => Object.defineProperty(socket, "remoteAddress", { value: peerAddress }));
+  }
   await new Promise<void>((resolve) => http.listen(setup.port ?? 0, "127.0.0.1", resolve));
   const stop = async (): Promise<void> => {
     await server.close();
