@@ -8,6 +8,7 @@ import { WebSocket } from "ws";
 import type { RawData } from "ws";
 import type { Clock } from "../../shared/clock.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
+import type { ErrorCode } from "../../shared/errors.ts";
 import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_PATH, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
 import { decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
@@ -35,8 +36,11 @@ const PING_MS_MAX = 20_000;
 const PINGS_PER_SILENCE = 2;
 /** For the closing handshake; then the socket is destroyed. */
 const CLOSE_MS_MAX = 500;
-/** RFC 6455, section 7.4.1: the hub closes so what must not be there twice. */
-const POLICY_VIOLATION = 1008;
+/** RFC 6455, section 7.4.1: what the hub means with them. */
+const closeMeanings: ReadonlyMap<number, ErrorCode> = new Map([
+  [1007, "FRAME_CORRUPT"],
+  [1008, "AGENT_RUNS_TWICE"],
+]);
 const GOING_AWAY = 1001;
 
 export class HubConnection {
@@ -153,7 +157,8 @@ export class HubConnection {
   #closed(code: number, reason: string): void {
     clearTimeout(this.#connectTimer);
     clearInterval(this.#pingTimer);
-    if (code === POLICY_VIOLATION) this.#failure ??= new StreamError("AGENT_RUNS_TWICE", reason);
+    const meaning = closeMeanings.get(code);
+    if (meaning !== undefined) this.#failure ??= new StreamError(meaning, reason);
     const text = reason === "" ? `the hub closed the connection (${code})` : `the hub closed the connection: ${reason}`;
     this.#listener.closed(this.#failure ?? new StreamError("HUB_UNREACHABLE", text));
   }

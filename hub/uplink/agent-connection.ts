@@ -23,7 +23,7 @@ export type AgentConnectionParts = Pick<SessionParts, "engine" | "ledger" | "log
 };
 
 /** RFC 6455, section 7.4.1. */
-const closeCodes = { goingAway: 1001, protocolError: 1002, policy: 1008, failed: 1011 } as const;
+const closeCodes = { goingAway: 1001, protocolError: 1002, corrupt: 1007, policy: 1008, failed: 1011 } as const;
 /** A reason has at most 123 bytes (RFC 6455, section 5.5). */
 const REASON_LENGTH_MAX = 120;
 /** For the closing handshake; then the socket is destroyed. */
@@ -31,6 +31,7 @@ const GOODBYE_MS_MAX = 500;
 
 function closeCodeOf(code: ErrorCode): number {
   if (code === "AGENT_RUNS_TWICE") return closeCodes.policy;
+  if (code === "FRAME_CORRUPT") return closeCodes.corrupt;
   return code === "PROTOCOL_VIOLATION" || code === "TIMEOUT" ? closeCodes.protocolError : closeCodes.failed;
 }
 

@@ -9,6 +9,12 @@ export const agentErrors = {
     meaning: "The peer broke the protocol; the connection is closed.",
     hint: "The two sides may be of versions that do not fit, or something else speaks on this port.",
   },
+  FRAME_CORRUPT: {
+    retriable: true,
+    wire: 2,
+    meaning: "A message of the uplink arrived with other bytes than were sent; the connection is closed.",
+    hint: "Everything unanswered is sent again. If it happens often, suspect a router, a proxy or memory on the path.",
+  },
   UNAUTHORIZED: {
     retriable: true,
     wire: 58,

@@ -1,5 +1,5 @@
 /**
- * Frames to and from CBOR, with cbor-x as plain definite-length maps: no tags, no record extension.
+ * Frames to and from messages: CBOR, with cbor-x as plain definite-length maps (no tags, no record extension), and a seal.
  *
  * `produce` is put together by hand, because a batch should be copied once and not live in the encoder's own memory:
  *
@@ -7,7 +7,7 @@
  *
  * On the way in every field is checked: type, range, size. Fields that are not known are ignored, so that a newer peer
  * may say more; a frame that is not known, or lacks something, is a PROTOCOL_VIOLATION. Byte strings are views of the
- * message they came in.
+ * message they came in. A message whose seal is broken is FRAME_CORRUPT, and nothing of it is looked at.
  */
 import { Decoder, Encoder } from "cbor-x";
 import { StreamError } from "../errors.ts";
@@ -33,6 +33,7 @@ import type {
   UplinkPosition,
   Welcome,
 } from "./frames.ts";
+import { seal, SEAL_BYTES, unseal } from "./frame-seal.ts";
 import { checkPlainCbor } from "./plain-cbor.ts";
 
 const TOPIC_NAME = /^[A-Za-z0-9._-]{1,249}$/;
@@ -62,16 +63,25 @@ const LENGTH_BYTES = 4;
  * @throws StreamError MESSAGE_TOO_LARGE above UPLINK_MESSAGE_BYTES_MAX.
  */
 export function encodeFrame(frame: AgentFrame | HubFrame): Buffer {
-  const message = frame.t === "produce" ? encodeProduce(frame) : Buffer.from(encoder.encode(frame));
+  const message = frame.t === "produce" ? encodeProduce(frame) : encodePlain(frame);
   if (message.length > UPLINK_MESSAGE_BYTES_MAX) {
     throw new StreamError("MESSAGE_TOO_LARGE", `a ${frame.t} of ${message.length} bytes`);
   }
+  seal(message);
+  return message;
+}
+
+/** With room for the seal, as below. */
+function encodePlain(frame: Exclude<AgentFrame | HubFrame, Produce>): Buffer {
+  const encoded = encoder.encode(frame);
+  const message = Buffer.allocUnsafe(encoded.length + SEAL_BYTES);
+  message.set(encoded, 0);
   return message;
 }
 
 function encodeProduce({ batch, ...fields }: Produce): Buffer {
   const head = encoder.encode(fields);
-  const message = Buffer.allocUnsafe(head.length + BATCH_KEY.length + LENGTH_BYTES + batch.length);
+  const message = Buffer.allocUnsafe(head.length + BATCH_KEY.length + LENGTH_BYTES + batch.length + SEAL_BYTES);
   message.set(head, 0);
   // One entry more than the encoder knew of; a map of up to 23 has its count in the first byte.
   message[0] = (head[0] as number) + 1;
@@ -81,7 +91,7 @@ function encodeProduce({ batch, ...fields }: Produce): Buffer {
   return message;
 }
 
-/** @throws StreamError PROTOCOL_VIOLATION. */
+/** @throws StreamError FRAME_CORRUPT, PROTOCOL_VIOLATION. */
 export function decodeAgentFrame(message: Buffer): AgentFrame {
   const map = decodeMap(message);
   const t = map["t"];
@@ -102,7 +112,7 @@ export function decodeAgentFrame(message: Buffer): AgentFrame {
   }
 }
 
-/** @throws StreamError PROTOCOL_VIOLATION. */
+/** @throws StreamError FRAME_CORRUPT, PROTOCOL_VIOLATION. */
 export function decodeHubFrame(message: Buffer): HubFrame {
   const map = decodeMap(message);
   const t = map["t"];
@@ -126,10 +136,11 @@ type Fields = Readonly<Record<string, unknown>>;
 
 function decodeMap(message: Buffer): Fields {
   if (message.length > UPLINK_MESSAGE_BYTES_MAX) throw violation(`a message of ${message.length} bytes`);
-  checkPlainCbor(message);
+  const frame = unseal(message);
+  checkPlainCbor(frame);
   let decoded: unknown;
   try {
-    decoded = decoder.decode(message);
+    decoded = decoder.decode(frame);
   } catch (error) {
     throw new StreamError("PROTOCOL_VIOLATION", "a message that is no CBOR", { cause: error });
   }

@@ -1,7 +1,7 @@
 /**
- * The uplink protocol `tributary.v1` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
- * that names it. Plain maps, so that any CBOR library can read them. The agent shows its token in the upgrade request,
- * before any frame.
+ * The uplink protocol `tributary.v2` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
+ * that names it, and four bytes that tell whether it arrived as it was sent (frame-seal.ts; what v1 had not). Plain maps,
+ * so that any CBOR library can read them. The agent shows its token in the upgrade request, before any frame.
  *
  *   agent                                                hub
  *   hello {agent, producer, instance, version, topics} ▶
@@ -17,7 +17,7 @@
 import type { Offset, Partition, ProducerEpoch, ProducerId, Sequence, Timestamp } from "../ids.ts";
 import type { Acks } from "../record.ts";
 
-export const UPLINK_SUBPROTOCOL = "tributary.v1";
+export const UPLINK_SUBPROTOCOL = "tributary.v2";
 /** Where the hub's HTTP listener serves it. */
 export const UPLINK_PATH = "/uplink";
 /** A message on the uplink, either way. */

@@ -35,6 +35,8 @@ export type WorldOptions = {
   /** What the engine answers instead of storing the batch. */
   readonly refusal?: (numbers: readonly number[]) => ErrorCode | undefined;
   readonly creditBytes?: number;
+  /** What happens to the bytes of a message on its way. */
+  readonly damage?: (message: Buffer) => void;
 };
 
 /** An engine that sometimes refuses. */
@@ -208,6 +210,7 @@ export class UplinkWorld {
     const toHub = link.toHub.length > 0 && (link.toAgent.length === 0 || this.#options.random() < 0.5);
     const message = toHub ? link.toHub.shift() : link.toAgent.shift();
     if (message === undefined) return false;
+    this.#options.damage?.(message);
     try {
       if (toHub) link.session.receive(decodeAgentFrame(message));
       else this.#dispatch({ type: "frame", frame: decodeHubFrame(message) });

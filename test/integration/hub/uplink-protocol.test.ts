@@ -7,6 +7,7 @@ import { WebSocket } from "ws";
 import { stampProducer } from "../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../shared/batch/records.ts";
 import { decodeHubFrame, encodeFrame } from "../../../shared/uplink/frame-codec.ts";
+import { seal, SEAL_BYTES } from "../../../shared/uplink/frame-seal.ts";
 import { UPLINK_STATUS_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../../shared/uplink/frames.ts";
 import type { AgentFrame, Hello, HubFrame, Produce } from "../../../shared/uplink/frames.ts";
 import { onCleanUp } from "../../support/clean-up.ts";
@@ -87,7 +88,7 @@ test("uplink server: every refusal of the upgrade has its status", async (t) => 
   assert.equal(await upgrade(hub, { authorization: "Bearer secret2" }), 401);
   assert.equal(await upgrade(hub, { authorization: "Basic secret" }), 401);
   assert.equal(await upgrade(hub, { ...right, origin: "https://example.org" }), 403);
-  assert.equal(await upgrade(hub, right, ["tributary.v2"]), 426);
+  assert.equal(await upgrade(hub, right, ["tributary.v1"]), 426);
   assert.equal(await upgrade(hub, right), 503);
 });
 
@@ -243,14 +244,32 @@ test("uplink server: what all agents have sent together is bounded; then nobody 
   assert.equal(hub.engine.appends.length, agents.length * batches + 1, "each once");
 });
 
-const violations: { readonly name: string; readonly send: (agent: RawAgent) => void }[] = [
+function sealedNonsense(): Buffer {
+  const message = Buffer.from("ffffff" + "00".repeat(SEAL_BYTES), "hex");
+  seal(message);
+  return message;
+}
+
+/** As a bit that flips behind TCP's checksum leaves it. */
+function flipped(frame: AgentFrame): Buffer {
+  const message = encodeFrame(frame);
+  const middle = message.length >> 1;
+  message[middle] = (message[middle] as number) ^ 1;
+  return message;
+}
+
+type Violation = { readonly name: string; readonly send: (agent: RawAgent) => void; readonly code?: number };
+
+const violations: Violation[] = [
   { name: "a second hello", send: (agent) => agent.send(hello) },
   {
     name: "a status that is no few figures",
     send: (agent) => agent.send({ t: "status", status: { text: "x".repeat(UPLINK_STATUS_BYTES_MAX) } }),
   },
   { name: "text", send: (agent) => agent.socket.send("hello") },
-  { name: "no CBOR", send: (agent) => agent.socket.send(Buffer.from("ffffff", "hex")) },
+  { name: "no CBOR", send: (agent) => agent.socket.send(sealedNonsense()) },
+  { name: "a damaged frame", send: (agent) => agent.socket.send(flipped(produce(1, 0))), code: 1007 },
+  { name: "nothing at all", send: (agent) => agent.socket.send(Buffer.alloc(0)), code: 1007 },
   {
     name: "a batch of another producer",
     send: (agent) => {
@@ -265,14 +284,14 @@ const violations: { readonly name: string; readonly send: (agent: RawAgent) => v
   },
 ];
 
-for (const { name, send } of violations) {
+for (const { name, send, code = 1002 } of violations) {
   test(`uplink server: ${name} -> the connection ends, the hub goes on`, async (t) => {
     const hub = await startUplinkHub(t, { options: { creditBytes: 100 } });
     const agent = await RawAgent.open(t, hub, hello);
     await agent.frame("welcome");
     hub.engine.holdCommits();
     send(agent);
-    assert.equal((await agent.closed).code, 1002);
+    assert.equal((await agent.closed).code, code);
     hub.engine.releaseCommits();
     const next = await RawAgent.open(t, hub, hello);
     await next.frame("welcome");

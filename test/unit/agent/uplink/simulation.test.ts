@@ -14,6 +14,8 @@ import { settled } from "../../../support/virtual-timers.ts";
 
 const PARTITIONS = 3;
 const STEPS = 400;
+/** Of the messages, where bits flip. */
+const FLIP_SHARE = 0.03;
 const HISTORIES = Number(process.env["UPLINK_HISTORIES"] ?? 25);
 const seedGiven = process.env["UPLINK_SEED"];
 const firstSeed = seedGiven === undefined ? Date.now() % 1_000_000 : Number(seedGiven);
@@ -29,6 +31,8 @@ type Faults = {
   readonly drops?: boolean;
   /** The hub is set back to an older state. */
   readonly hubRestores?: boolean;
+  /** Bits of messages flip, in both directions, and nothing below notices. */
+  readonly flips?: boolean;
   readonly acks: Acks;
 };
 
@@ -42,7 +46,16 @@ async function play(seed: number, faults: Faults): Promise<void> {
     if (!faults.refusals || isCalm || random() > 0.1) return undefined;
     return random() < 0.5 ? "LOG_FULL" : "CORRUPT_RECORD";
   };
-  const world = new UplinkWorld({ random, acksOf: () => faults.acks, refusal });
+  /** Up to three: a CRC-32C notices every one of them, so a history cannot fail by chance. */
+  const damage = (message: Buffer): void => {
+    if (isCalm || random() > FLIP_SHARE) return;
+    for (let flips = 1 + Math.floor(random() * 3); flips > 0; flips--) {
+      const bit = Math.floor(random() * message.length * 8);
+      message[bit >> 3] = (message[bit >> 3] as number) ^ (1 << (bit & 7));
+    }
+  };
+  const onTheWay = faults.flips === true ? { damage } : {};
+  const world = new UplinkWorld({ random, acksOf: () => faults.acks, refusal, ...onTheWay });
   const { log } = world;
   log.createTopic(TOPIC, PARTITIONS);
   const partitions = Array.from({ length: PARTITIONS }, (_, index) => log.partition(TOPIC, index));
@@ -169,6 +182,10 @@ const histories: { readonly name: string; readonly faults: Faults }[] = [
   {
     name: "everything at once",
     faults: { overflow: true, tailLoss: true, refusals: true, drops: true, hubRestores: true, acks: "all" },
+  },
+  {
+    name: "bits that flip both ways",
+    faults: { overflow: true, tailLoss: false, refusals: true, drops: true, flips: true, acks: "all" },
   },
   { name: "nobody waits for answers", faults: { overflow: false, tailLoss: false, refusals: false, acks: "none" } },
 ];

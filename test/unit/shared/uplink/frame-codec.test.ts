@@ -3,6 +3,7 @@ import test from "node:test";
 import { Encoder } from "cbor-x";
 import { StreamError } from "../../../../shared/errors.ts";
 import { decodeAgentFrame, decodeHubFrame, encodeFrame } from "../../../../shared/uplink/frame-codec.ts";
+import { seal, SEAL_BYTES } from "../../../../shared/uplink/frame-seal.ts";
 import { UPLINK_BATCH_BYTES_MAX, UPLINK_MESSAGE_BYTES_MAX } from "../../../../shared/uplink/frames.ts";
 import type { AgentFrame, HubFrame } from "../../../../shared/uplink/frames.ts";
 
@@ -38,7 +39,15 @@ const violation = (work: () => unknown): void =>
   assert.throws(work, (error) => error instanceof StreamError && error.code === "PROTOCOL_VIOLATION");
 
 const encoder = new Encoder({ useRecords: false, variableMapSize: true, tagUint8Array: false });
-const cbor = (value: unknown): Buffer => Buffer.from(encoder.encode(value));
+/** A message as it should arrive, whatever is in it. */
+const sealed = (frame: Uint8Array): Buffer => {
+  const message = Buffer.concat([frame, Buffer.alloc(SEAL_BYTES)]);
+  seal(message);
+  return message;
+};
+const cbor = (value: unknown): Buffer => sealed(encoder.encode(value));
+const corrupt = (work: () => unknown): void =>
+  assert.throws(work, (error) => error instanceof StreamError && error.code === "FRAME_CORRUPT");
 
 test("frame codec: every frame comes back as it was", () => {
   for (const frame of agentFrames) {
@@ -48,9 +57,9 @@ test("frame codec: every frame comes back as it was", () => {
   for (const frame of hubFrames) assert.deepEqual(decodeHubFrame(encodeFrame(frame)), frame);
 });
 
-test("frame codec: an ack as its bytes stand in RFC 8949", () => {
+test("frame codec: an ack as its bytes stand in RFC 8949, and their CRC-32C", () => {
   //            map(3) "t"  "ack"       "id"    7   "baseOffset"              9
-  const hex = "a3" + "6174" + "6361636b" + "626964" + "07" + "6a626173654f6666736574" + "09";
+  const hex = "a3" + "6174" + "6361636b" + "626964" + "07" + "6a626173654f6666736574" + "09" + "f1b885b0";
   assert.equal(encodeFrame({ t: "ack", id: 7, baseOffset: 9 }).toString("hex"), hex);
   assert.deepEqual(decodeHubFrame(Buffer.from(hex, "hex")), { t: "ack", id: 7, baseOffset: 9 });
 });
@@ -66,16 +75,33 @@ test("frame codec: a produce is a plain map with the batch as a byte string at i
   });
   assert.equal(message[0], 0xa6);
   assert.equal(
-    message.subarray(-14).toString("hex"),
+    message.subarray(-14 - SEAL_BYTES, -SEAL_BYTES).toString("hex"),
     "65" + Buffer.from("batch").toString("hex") + "5a00000003" + "78797a",
   );
 });
 
-test("frame codec: every truncation of every frame is a violation", () => {
+const decoderOf = (frame: AgentFrame | HubFrame) =>
+  agentFrames.includes(frame as AgentFrame) ? decodeAgentFrame : decodeHubFrame;
+
+test("frame codec: every bit that flips in a frame is noticed, in both directions, and every truncation", () => {
   for (const frame of [...agentFrames, ...hubFrames]) {
+    const decode = decoderOf(frame);
     const message = encodeFrame(frame);
-    const decode = agentFrames.includes(frame as AgentFrame) ? decodeAgentFrame : decodeHubFrame;
-    for (let cut = 0; cut < message.length; cut++) violation(() => decode(message.subarray(0, cut)));
+    for (let bit = 0; bit < message.length * 8; bit++) {
+      const damaged = Buffer.from(message);
+      damaged[bit >> 3] = (damaged[bit >> 3] as number) ^ (1 << (bit & 7));
+      corrupt(() => decode(damaged));
+    }
+    for (let cut = 0; cut < message.length; cut++) corrupt(() => decode(message.subarray(0, cut)));
+  }
+});
+
+test("frame codec: every truncation of every frame is a violation, though its seal were whole", () => {
+  for (const frame of [...agentFrames, ...hubFrames]) {
+    const message = encodeFrame(frame).subarray(0, -SEAL_BYTES);
+    for (let cut = 0; cut < message.length; cut++) {
+      violation(() => decoderOf(frame)(sealed(message.subarray(0, cut))));
+    }
   }
 });
 
@@ -84,12 +110,12 @@ test("frame codec: fields that are not known are ignored", () => {
 });
 
 test("frame codec: a whole number of any CBOR width is a whole number", () => {
-  const message = Buffer.concat([
+  const frame = Buffer.concat([
     Buffer.from("a26174" + "66637265646974" + "656279746573" + "1b", "hex"),
     Buffer.alloc(7),
     Buffer.from([5]),
   ]);
-  assert.deepEqual(decodeHubFrame(message), { t: "credit", bytes: 5 });
+  assert.deepEqual(decodeHubFrame(sealed(frame)), { t: "credit", bytes: 5 });
 });
 
 test("frame codec: wrong fields are violations", () => {
@@ -156,16 +182,16 @@ const hostile: { readonly name: string; readonly hex: string }[] = [
 
 for (const { name, hex } of hostile) {
   test(`frame codec: ${name} is refused before it costs anything`, () => {
-    violation(() => decodeAgentFrame(Buffer.from(hex, "hex")));
+    violation(() => decodeAgentFrame(sealed(Buffer.from(hex, "hex"))));
   });
 }
 
 test("frame codec: deep nesting is refused without recursion", () => {
-  violation(() => decodeAgentFrame(Buffer.concat([Buffer.alloc(3_000_000, 0x81), Buffer.from([0])])));
+  violation(() => decodeAgentFrame(sealed(Buffer.concat([Buffer.alloc(3_000_000, 0x81), Buffer.from([0])]))));
 });
 
 test("frame codec: a million small items are refused", () => {
-  violation(() => decodeAgentFrame(Buffer.concat([Buffer.from("9a000f4240", "hex"), Buffer.alloc(1_000_000)])));
+  violation(() => decodeAgentFrame(sealed(Buffer.concat([Buffer.from("9a000f4240", "hex"), Buffer.alloc(1_000_000)]))));
 });
 
 test("frame codec: random bytes are a frame or a violation, never anything else", (t) => {
@@ -176,6 +202,7 @@ test("frame codec: random bytes are a frame or a violation, never anything else"
   for (let round = 0; round < 3000; round++) {
     const message = encodeFrame(agentFrames[next() % agentFrames.length] as AgentFrame);
     for (let flips = 1 + (next() % 3); flips > 0; flips--) message[next() % message.length] = next() & 0xff;
+    seal(message);
     try {
       decodeAgentFrame(message);
     } catch (error) {
@@ -206,6 +233,6 @@ test("frame codec: a decoded batch is a view of its message, not a copy", () => 
   });
   const frame = decodeAgentFrame(message);
   assert.ok(frame.t === "produce");
-  message[message.length - 1] = 9;
+  message[message.length - SEAL_BYTES - 1] = 9;
   assert.equal(frame.batch.at(-1), 9);
 });
