@@ -224,7 +224,7 @@ async function startUplink(
     readonly statusReport: () => Readonly<Record<string, unknown>>;
   },
 ): Promise<Uplink | undefined> {
-  const { hub, token, tokenFile: _tokenFile, ...options } = config.uplink;
+  const { hub, token, tokenFile: _tokenFile, caFile, ...options } = config.uplink;
   const { log, ledger, routes, logger, clock, statusReport } = parts;
   if (hub === undefined) {
     logger.warn("no hub is configured (uplink.hub): events are stored and not forwarded");
@@ -243,6 +243,7 @@ async function startUplink(
     logger,
     hubUrl: hub,
     token,
+    caFile,
     agentName: config.agent.name,
     version: packageJson.version,
     policyOf: (topic) => policyOf(routes, topic),

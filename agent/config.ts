@@ -247,6 +247,17 @@ const ingest = z.strictObject({
   ),
 });
 
+const authorities = z
+  .string()
+  .min(1)
+  .optional()
+  .meta(
+    described(
+      "PEM file with the authorities that the certificate of a wss:// hub may come from, instead of the system's; " +
+        "read again at every attempt to connect.",
+    ),
+  );
+
 const uplink = z.strictObject({
   hub: z
     .url({ protocol: /^wss?$/ })
@@ -258,6 +269,7 @@ const uplink = z.strictObject({
     ),
   token: secret("What the hub asks for (its `uplink.token`)."),
   tokenFile: secretFile("uplink.token"),
+  caFile: authorities,
   batchBytesMax: wholeNumber(
     { min: KIB, max: UPLINK_BATCH_BYTES_MAX, default: uplinkDefaults.batchBytesMax },
     "Stored batches are joined up to this size before they are sent.",
@@ -311,6 +323,11 @@ export const agentSchema = z
     uplink: uplink.prefault({}),
     admin: admin.prefault({}),
     logLevel: logLevel(),
+  })
+  .superRefine(({ uplink: { hub, caFile } }, context) => {
+    if (caFile === undefined || (hub !== undefined && new URL(hub).protocol === "wss:")) return;
+    const message = "is of no use without a hub at a wss:// address (uplink.hub)";
+    context.addIssue({ code: "custom", path: ["uplink", "caFile"], message });
   })
   .superRefine(({ uplink: { retryMinMs, retryMaxMs } }, context) => {
     if (retryMinMs <= retryMaxMs) return;

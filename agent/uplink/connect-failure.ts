@@ -2,8 +2,11 @@
 import { StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
+import type { ConnectStage } from "./hub-socket.ts";
 
 const CLOCK_HINT = "Check the certificate, and this machine's clock: it may be wrong until the network has set it.";
+const NAME_HINT = "`uplink.hub` must call the hub by a name or address that stands in its certificate.";
+const AUTHORITY_HINT = "Name a PEM file with the authority's certificate in `uplink.caFile`; or is this not the hub?";
 
 const networkFailures: Readonly<Record<string, string>> = {
   ENOTFOUND: "the hub's name is not known",
@@ -17,26 +20,39 @@ const networkFailures: Readonly<Record<string, string>> = {
   EPIPE: "the connection was closed",
 };
 
-const certificateFailures: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: "the hub's certificate has expired",
-  CERT_NOT_YET_VALID: "the hub's certificate is not valid yet",
-  DEPTH_ZERO_SELF_SIGNED_CERT: "the hub's certificate is self-signed",
-  SELF_SIGNED_CERT_IN_CHAIN: "the hub's certificate chain is self-signed",
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "the hub's certificate is of an unknown authority",
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the hub's certificate is of an unknown authority",
-  ERR_TLS_CERT_ALTNAME_INVALID: "the hub's certificate is for another name",
+const SCHEME_HINT = "Is it ws:// that the hub speaks at this port, or wss://? `uplink.hub` has to say it.";
+const UNKNOWN_AUTHORITY = { text: "the hub's certificate is of an unknown authority", hint: AUTHORITY_HINT };
+
+/** Of OpenSSL and Node, as far as they are about the certificate. */
+const certificateFailures: Readonly<Record<string, { readonly text: string; readonly hint: string }>> = {
+  CERT_HAS_EXPIRED: { text: "the hub's certificate has expired", hint: CLOCK_HINT },
+  CERT_NOT_YET_VALID: { text: "the hub's certificate is not valid yet", hint: CLOCK_HINT },
+  ERR_TLS_CERT_ALTNAME_INVALID: { text: "the hub's certificate is for another name", hint: NAME_HINT },
+  DEPTH_ZERO_SELF_SIGNED_CERT: { text: "the hub's certificate is self-signed", hint: AUTHORITY_HINT },
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  // An authority of the same name with another key.
+  CERT_SIGNATURE_FAILURE: UNKNOWN_AUTHORITY,
 };
 
-/** An error of the socket, before or after the upgrade. */
-export function describeConnectError(error: Error): StreamError {
+/** An error of the socket; `stage` is how far it had come. */
+export function describeConnectError(error: Error, stage: ConnectStage): StreamError {
   if (error instanceof StreamError) return error;
   const { code } = error as NodeJS.ErrnoException;
   const certificate = code === undefined ? undefined : certificateFailures[code];
-  if (certificate !== undefined) return unreachableHub(certificate, error, CLOCK_HINT);
+  if (certificate !== undefined) {
+    return failure("HUB_NOT_TRUSTED", `${certificate.text} (${code})`, { cause: error, hint: certificate.hint });
+  }
   const network = code === undefined ? undefined : networkFailures[code];
-  if (network !== undefined) return unreachableHub(`${network} (${code})`, error);
+  if (network !== undefined) {
+    // Who speaks TLS hangs up on HTTP without a word, and the other way round.
+    const hint = code === "ECONNRESET" && (stage === "tls" || stage === "upgrade") ? SCHEME_HINT : undefined;
+    return unreachableHub(`${network} (${code})`, error, hint);
+  }
   if (code === "EPROTO" || code?.startsWith("ERR_SSL_") === true) {
-    return unreachableHub(`TLS failed (${code})`, error, "Is it ws:// that the hub speaks, or wss://?");
+    return unreachableHub(`TLS failed (${code})`, error, SCHEME_HINT);
   }
   if (error.message.includes("subprotocol")) return wrongProtocol(error);
   return unreachableHub(error.message, error);

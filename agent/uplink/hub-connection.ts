@@ -4,6 +4,7 @@
  * Silence is death: LTE links and NAT tables die without a word, so the agent asks for a sign of life now and then and
  * gives up when nothing at all was heard for `silenceMsMax`.
  */
+import type { LookupFunction } from "node:net";
 import { WebSocket } from "ws";
 import type { RawData } from "ws";
 import type { Clock } from "../../shared/clock.ts";
@@ -13,12 +14,15 @@ import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_PATH, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
 import { decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
 import { describeConnectError, describeHttpAnswer } from "./connect-failure.ts";
+import { describeStage, HubSocket } from "./hub-socket.ts";
 
 export type HubConnectionOptions = {
   readonly url: string;
   readonly token: string | undefined;
   /** From the name look-up to the hub's welcome. */
   readonly connectTimeoutMs: number;
+  readonly authorities: readonly string[] | undefined;
+  readonly lookup: LookupFunction | undefined;
   readonly silenceMsMax: number;
   readonly clock: Clock;
 };
@@ -46,6 +50,7 @@ const GOING_AWAY = 1001;
 export class HubConnection {
   readonly #options: HubConnectionOptions;
   readonly #listener: HubConnectionListener;
+  readonly #hubSocket: HubSocket;
   readonly #socket: WebSocket;
   #failure: StreamError | undefined;
   #heardAtMs: number;
@@ -57,14 +62,16 @@ export class HubConnection {
     this.#listener = listener;
     const { token, connectTimeoutMs, clock } = options;
     this.#heardAtMs = clock.monotonicMs();
-    this.#socket = new WebSocket(uplinkUrl(options.url), [UPLINK_SUBPROTOCOL], {
+    const url = uplinkUrl(options.url);
+    this.#hubSocket = new HubSocket({ ...options, url });
+    this.#socket = new WebSocket(url, [UPLINK_SUBPROTOCOL], {
+      createConnection: () => this.#hubSocket.connect(),
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       maxPayload: UPLINK_MESSAGE_BYTES_MAX,
       perMessageDeflate: false,
       followRedirects: false,
     });
-    const timeout = new StreamError("TIMEOUT", `no welcome from the hub within ${connectTimeoutMs} ms`);
-    this.#connectTimer = setTimeout(() => this.fail(timeout), connectTimeoutMs);
+    this.#connectTimer = setTimeout(() => this.#failToConnect(), connectTimeoutMs);
     this.#listen();
   }
 
@@ -105,6 +112,11 @@ export class HubConnection {
     setTimeout(() => this.#socket.terminate(), CLOSE_MS_MAX).unref();
   }
 
+  #failToConnect(): void {
+    const { stage } = this.#hubSocket;
+    this.fail(new StreamError("TIMEOUT", `${describeStage(stage)} within ${this.#options.connectTimeoutMs} ms`));
+  }
+
   #listen(): void {
     const socket = this.#socket;
     const heard = (): void => {
@@ -112,6 +124,7 @@ export class HubConnection {
     };
     socket.on("open", () => {
       heard();
+      this.#hubSocket.stage = "welcome";
       this.#startPings();
       this.#listener.opened();
     });
@@ -126,7 +139,7 @@ export class HubConnection {
       this.fail(describeHttpAnswer(response.statusCode ?? 0));
     });
     socket.on("error", (error) => {
-      this.#failure ??= describeConnectError(error);
+      this.#failure ??= describeConnectError(error, this.#hubSocket.stage);
     });
     socket.on("close", (code, reason) => this.#closed(code, reason.toString()));
   }

@@ -2,6 +2,7 @@
  * The uplink of an agent: keeps a connection to the hub for as long as the agent runs. Connections follow one another;
  * each is one attempt of p-retry's loop, whose waits come from backoff.ts.
  */
+import type { LookupFunction } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
 import type { Clock } from "../../shared/clock.ts";
@@ -12,6 +13,7 @@ import type { Logger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
+import { readAuthorities } from "./authorities.ts";
 import { failuresAfter, retryDelayMs } from "./backoff.ts";
 import { CoreRunner } from "./core-runner.ts";
 import type { DeliveredCounts } from "./cursors.ts";
@@ -55,6 +57,10 @@ export type UplinkParts = {
   readonly hubUrl: string;
   readonly agentName: string;
   readonly token?: string | undefined;
+  /** The authorities of the hub's certificate, PEM; the system's without it. */
+  readonly caFile?: string | undefined;
+  /** The system's without it; tests give their own. */
+  readonly lookup?: LookupFunction;
   readonly version: string;
   readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
   /** The hub has more partitions of a topic than the log: make them. */
@@ -79,7 +85,7 @@ export type UplinkStatus = {
   readonly connections: number;
   /** Attempts since the last connection that lasted. */
   readonly failures: number;
-  readonly lastError: { readonly code: string; readonly message: string } | null;
+  readonly lastError: { readonly code: string; readonly message: string; readonly hint: string } | null;
   readonly producer: string;
   readonly inFlightBatches: number;
   readonly inFlightBytes: number;
@@ -132,7 +138,7 @@ export class Uplink {
 
   status(): UplinkStatus {
     const core = this.#opened?.runner.core;
-    const { code, message } = this.#lastError ?? {};
+    const error = this.#lastError;
     return {
       isConnected: core?.phase === "connected",
       hub: this.#parts.hubUrl,
@@ -140,7 +146,7 @@ export class Uplink {
       sinceMs: this.#sinceMs,
       connections: this.#connections,
       failures: this.#failures,
-      lastError: code === undefined || message === undefined ? null : { code, message },
+      lastError: error === undefined ? null : { code: error.code, message: error.message, hint: error.hint },
       producer: String(this.#opened?.store.producerId ?? ""),
       inFlightBatches: core?.inFlightCount ?? 0,
       inFlightBytes: core?.inFlightBytes ?? 0,
@@ -211,14 +217,15 @@ export class Uplink {
 
   /** Never resolves: a connection ends with the error that ended it. */
   async #connectOnce(ends: LogEnds): Promise<never> {
-    const { hubUrl, token, clock } = this.#parts;
+    const { hubUrl, token, caFile, lookup, clock } = this.#parts;
     const { connectTimeoutMs, silenceMsMax } = this.#options;
     this.#opened ??= await this.#open(ends);
     const { runner } = this.#opened;
+    const authorities = caFile === undefined ? undefined : await readAuthorities(caFile);
     this.#stop.signal.throwIfAborted();
     const ended = Promise.withResolvers<never>();
     const connection: HubConnection = new HubConnection(
-      { url: hubUrl, token, connectTimeoutMs, silenceMsMax, clock },
+      { url: hubUrl, token, authorities, lookup, connectTimeoutMs, silenceMsMax, clock },
       {
         opened: () => runner.opened(connection),
         frame: (frame) => this.#onFrame(runner, frame),

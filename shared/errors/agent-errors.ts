@@ -27,6 +27,12 @@ export const agentErrors = {
     meaning: "The hub does not answer.",
     hint: "The agent keeps the data and tries again; check the address, the network and that the hub runs.",
   },
+  HUB_NOT_TRUSTED: {
+    retriable: true,
+    wire: -1,
+    meaning: "The hub's TLS certificate cannot be trusted.",
+    hint: "The agent keeps the data and tries again; check the certificate, the hub's name, `uplink.caFile` and the clock.",
+  },
   AGENT_RUNS_TWICE: {
     retriable: true,
     wire: -1,

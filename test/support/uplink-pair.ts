@@ -1,5 +1,7 @@
 /** A hub's uplink on loopback over an engine in memory, and agents with a log in memory that forward to it. */
 import { createServer } from "node:http";
+import type { RequestListener } from "node:http";
+import { createServer as createSecureServer, Server as SecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { LossLedger } from "../../agent/ledger/loss-ledger.ts";
 import { Uplink } from "../../agent/uplink/uplink-runner.ts";
@@ -13,6 +15,7 @@ import { onCleanUp } from "./clean-up.ts";
 import type { After } from "./clean-up.ts";
 import { ledgerOf } from "./hub-ledger.ts";
 import { MemoryEngine } from "./memory-engine.ts";
+import type { TestCertificate } from "./test-certificate.ts";
 import { numbersOf } from "./virtual-log.ts";
 import type { VirtualLog } from "./virtual-log.ts";
 
@@ -21,6 +24,8 @@ export type TestHub = {
   readonly server: UplinkServer;
   readonly port: number;
   readonly losses: DeclaredLoss[];
+  /** Connections are greeted with this one from now on. */
+  useCertificate(certificate: TestCertificate): void;
   stop(): Promise<void>;
 };
 
@@ -30,6 +35,8 @@ export type HubSetup = {
   readonly options?: Partial<UplinkServerOptions>;
   /** What the hub takes for the address of everybody who connects: they sit behind one NAT. */
   readonly peerAddress?: string;
+  /** Speaks TLS. */
+  readonly certificate?: TestCertificate;
 };
 
 export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<TestHub> {
@@ -42,7 +49,9 @@ export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<Te
     clock: systemClock,
     options,
   });
-  const http = createServer((_request, response) => response.writeHead(404).end());
+  const notFound: RequestListener = (_request, response) => response.writeHead(404).end();
+  const { certificate } = setup;
+  const http = certificate === undefined ? createServer(notFound) : createSecureServer(certificate, notFound);
   http.on("upgrade", (request, socket, head) => server.handleUpgrade(request, socket, head));
   const { peerAddress } = setup;
   if (peerAddress !== undefined) {
@@ -55,7 +64,11 @@ export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<Te
     await new Promise<void>((resolve) => http.close(() => resolve()));
   };
   onCleanUp(t, stop);
-  return { engine, server, port: (http.address() as AddressInfo).port, losses, stop };
+  const useCertificate = (next: TestCertificate): void => {
+    if (!(http instanceof SecureServer)) throw new Error("the hub speaks no TLS");
+    http.setSecureContext(next);
+  };
+  return { engine, server, port: (http.address() as AddressInfo).port, losses, useCertificate, stop };
 }
 
 export const impatient: NonNullable<UplinkParts["options"]> = {

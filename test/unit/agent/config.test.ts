@@ -73,6 +73,15 @@ suite("agent config", () => {
     assert.throws(() => loadAgentConfig({ flags: {}, env: password }), { message: /bridge\.username is not/ });
   });
 
+  test("authorities are of no use without TLS", () => {
+    const load = (hub: string) => {
+      const env = { TRIBUTARY_UPLINK_CA_FILE: "/etc/ca.pem", TRIBUTARY_UPLINK_HUB: hub };
+      return loadAgentConfig({ flags: {}, env }).config.uplink.caFile;
+    };
+    assert.equal(load("wss://hub.example"), "/etc/ca.pem");
+    assert.throws(() => load("ws://hub.example"), { code: "CONFIG_INVALID", message: /uplink\.caFile is of no use/ });
+  });
+
   test("a small buffer is allowed: one megabyte", () => {
     const load = (bytes: string) => loadAgentConfig({ flags: {}, env: { TRIBUTARY_LOG_BYTES_MAX: bytes } });
     assert.equal(load("1000000").config.log.bytesMax, 1_000_000);

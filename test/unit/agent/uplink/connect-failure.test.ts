@@ -6,15 +6,15 @@ const rows: { readonly code: string; readonly becomes: string; readonly says: Re
   { code: "ENOTFOUND", becomes: "HUB_UNREACHABLE", says: /name is not known/ },
   { code: "EAI_AGAIN", becomes: "HUB_UNREACHABLE", says: /name server/ },
   { code: "ECONNREFUSED", becomes: "HUB_UNREACHABLE", says: /nothing listens/ },
-  { code: "CERT_NOT_YET_VALID", becomes: "HUB_UNREACHABLE", says: /not valid yet/ },
-  { code: "ERR_TLS_CERT_ALTNAME_INVALID", becomes: "HUB_UNREACHABLE", says: /another name/ },
+  { code: "CERT_NOT_YET_VALID", becomes: "HUB_NOT_TRUSTED", says: /not valid yet/ },
+  { code: "ERR_TLS_CERT_ALTNAME_INVALID", becomes: "HUB_NOT_TRUSTED", says: /another name/ },
   { code: "EPROTO", becomes: "HUB_UNREACHABLE", says: /TLS/ },
 ];
 
 for (const { code, becomes, says } of rows) {
   test(`connect failure: ${code} is told in words, with its cause`, () => {
     const cause = Object.assign(new Error("from the system"), { code });
-    const error = describeConnectError(cause);
+    const error = describeConnectError(cause, "connection");
     assert.equal(error.code, becomes);
     assert.match(error.message, says);
     assert.equal(error.cause, cause);
@@ -22,8 +22,19 @@ for (const { code, becomes, says } of rows) {
 }
 
 test("connect failure: a certificate out of its time points at the clock", () => {
-  const error = describeConnectError(Object.assign(new Error(""), { code: "CERT_HAS_EXPIRED" }));
+  const error = describeConnectError(Object.assign(new Error(""), { code: "CERT_HAS_EXPIRED" }), "tls");
   assert.match(error.hint, /clock/);
+});
+
+test("connect failure: a reset in the greeting may be the wrong scheme, later it is the network", () => {
+  const reset = Object.assign(new Error(""), { code: "ECONNRESET" });
+  const hints = (["tls", "upgrade", "connection", "welcome"] as const).map(
+    (stage) => describeConnectError(reset, stage).hint,
+  );
+  assert.deepEqual(
+    hints.map((hint) => hint.includes("wss://")),
+    [true, true, false, false],
+  );
 });
 
 test("connect failure: HTTP answers tell a wrong token, a busy hub, another version, and something else", () => {
