@@ -8,6 +8,9 @@ const CLOCK_HINT = "Check the certificate, and this machine's clock: it may be w
 const NAME_HINT = "`uplink.hub` must call the hub by a name or address that stands in its certificate.";
 const AUTHORITY_HINT = "Name a PEM file with the authority's certificate in `uplink.caFile`; or is this not the hub?";
 
+/** Of a foreign server's text, what is told. */
+const SPOKEN_LENGTH_MAX = 64;
+
 const networkFailures: Readonly<Record<string, string>> = {
   ENOTFOUND: "the hub's name is not known",
   EAI_AGAIN: "the name server does not answer",
@@ -54,12 +57,12 @@ export function describeConnectError(error: Error, stage: ConnectStage): StreamE
   if (code === "EPROTO" || code?.startsWith("ERR_SSL_") === true) {
     return unreachableHub(`TLS failed (${code})`, error, SCHEME_HINT);
   }
-  if (error.message.includes("subprotocol")) return wrongProtocol(error);
+  if (error.message.includes("subprotocol")) return wrongProtocol(undefined, error);
   return unreachableHub(error.message, error);
 }
 
-/** The upgrade request was answered with something else than an upgrade. */
-export function describeHttpAnswer(status: number): StreamError {
+/** The upgrade request was answered with something else than an upgrade; `spoken` is its Sec-WebSocket-Protocol. */
+export function describeHttpAnswer(status: number, spoken?: string): StreamError {
   switch (status) {
     case 401:
     case 403:
@@ -69,7 +72,7 @@ export function describeHttpAnswer(status: number): StreamError {
     case 503:
       return failure("OVERLOADED", "the hub takes no more agents, or is stopping (HTTP 503)");
     case 426:
-      return wrongProtocol();
+      return wrongProtocol(spoken);
     default:
       return unreachableHub(
         `something else than a hub answers at the address (HTTP ${status})`,
@@ -79,11 +82,15 @@ export function describeHttpAnswer(status: number): StreamError {
   }
 }
 
-function wrongProtocol(cause?: Error): StreamError {
-  return failure("PROTOCOL_VIOLATION", `the hub does not speak ${UPLINK_SUBPROTOCOL}`, {
-    ...(cause === undefined ? {} : { cause }),
-    hint: "Update the older of the two, hub or agent.",
-  });
+function wrongProtocol(spoken: string | undefined, cause?: Error): StreamError {
+  // The hub speaks what it was asked for, and did not hear it.
+  if (spoken === UPLINK_SUBPROTOCOL) {
+    return failure("UPLINK_VERSION", "the hub did not hear which uplink protocol the agent speaks", {
+      hint: "Does a proxy on the way remove the header Sec-WebSocket-Protocol?",
+    });
+  }
+  const hubs = spoken === undefined ? "another uplink protocol" : JSON.stringify(spoken.slice(0, SPOKEN_LENGTH_MAX));
+  return failure("UPLINK_VERSION", `the hub speaks ${hubs}, this agent ${UPLINK_SUBPROTOCOL}`, { cause });
 }
 
 function unreachableHub(reason: string, cause?: Error, hint?: string): StreamError {

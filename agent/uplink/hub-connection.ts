@@ -136,7 +136,8 @@ export class HubConnection {
     socket.on("pong", heard);
     socket.on("unexpected-response", (_request, response) => {
       response.resume();
-      this.fail(describeHttpAnswer(response.statusCode ?? 0));
+      const spoken = response.headers["sec-websocket-protocol"];
+      this.fail(describeHttpAnswer(response.statusCode ?? 0, spoken));
     });
     socket.on("error", (error) => {
       this.#failure ??= describeConnectError(error, this.#hubSocket.stage);

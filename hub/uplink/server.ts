@@ -11,7 +11,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import type { Clock } from "../../shared/clock.ts";
-import { StreamError } from "../../shared/errors.ts";
+import { errorTable, StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { ProducerId } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
@@ -76,6 +76,9 @@ type Refusal = {
 
 /** How long the older of two agents with the same data has to show that it is alive. */
 const TWIN_ANSWER_MS_MAX = 3000;
+
+/** Of an agent's own list, what is told. */
+const PROTOCOLS_LENGTH_MAX = 64;
 
 /** Refusals of one kind are told once in this time, with a count: who keeps trying must not fill the log. */
 const TELL_INTERVAL_MS = 10_000;
@@ -173,7 +176,8 @@ export class UplinkServer {
       return;
     }
     const { suppressed } = told;
-    this.#parts.logger.warn({ address, status, code, reason, suppressed }, "an uplink was refused");
+    const { hint } = errorTable[code];
+    this.#parts.logger.warn({ address, status, code, reason, hint, suppressed }, "an uplink was refused");
     this.#told.set(code, { atMs: nowMs, suppressed: 0 });
   }
 
@@ -197,8 +201,9 @@ export class UplinkServer {
     const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((each) => each.trim());
     if (!protocols.includes(UPLINK_SUBPROTOCOL)) {
       const upgrade = ["upgrade: websocket", `sec-websocket-protocol: ${UPLINK_SUBPROTOCOL}`];
-      const reason = `only ${UPLINK_SUBPROTOCOL} is spoken`;
-      return { status: "426 Upgrade Required", code: "PROTOCOL_VIOLATION", reason, headers: upgrade };
+      const agents = JSON.stringify(protocols.join(", ").slice(0, PROTOCOLS_LENGTH_MAX));
+      const reason = `the agent speaks ${agents}, this hub ${UPLINK_SUBPROTOCOL}`;
+      return { status: "426 Upgrade Required", code: "UPLINK_VERSION", reason, headers: upgrade };
     }
     if (this.#isClosing || this.#connections.size >= this.#options.agentsMax) {
       return { status: "503 Service Unavailable", code: "OVERLOADED", reason: "no more agents are taken" };

@@ -15,6 +15,12 @@ export const agentErrors = {
     meaning: "A message of the uplink arrived with other bytes than were sent; the connection is closed.",
     hint: "Everything unanswered is sent again. If it happens often, suspect a router, a proxy or memory on the path.",
   },
+  UPLINK_VERSION: {
+    retriable: true,
+    wire: 35,
+    meaning: "Agent and hub speak different versions of the uplink protocol.",
+    hint: "Update the older of the two, hub or agent; the agent keeps the data and tries again meanwhile.",
+  },
   UNAUTHORIZED: {
     retriable: true,
     wire: 58,

@@ -11,6 +11,7 @@ import { UplinkServer } from "../../hub/uplink/server.ts";
 import type { UplinkServerOptions } from "../../hub/uplink/server.ts";
 import { systemClock } from "../../shared/clock.ts";
 import { silentLogger } from "../../shared/logger.ts";
+import type { Logger } from "../../shared/logger.ts";
 import { onCleanUp } from "./clean-up.ts";
 import type { After } from "./clean-up.ts";
 import { ledgerOf } from "./hub-ledger.ts";
@@ -37,6 +38,7 @@ export type HubSetup = {
   readonly peerAddress?: string;
   /** Speaks TLS. */
   readonly certificate?: TestCertificate;
+  readonly logger?: Logger;
 };
 
 export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<TestHub> {
@@ -45,7 +47,7 @@ export async function startUplinkHub(t: After, setup: HubSetup = {}): Promise<Te
   const server = new UplinkServer({
     engine,
     ledger: ledgerOf(losses),
-    logger: silentLogger(),
+    logger: setup.logger ?? silentLogger(),
     clock: systemClock,
     options,
   });

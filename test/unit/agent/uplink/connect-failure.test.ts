@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { describeConnectError, describeHttpAnswer } from "../../../../agent/uplink/connect-failure.ts";
+import { UPLINK_SUBPROTOCOL } from "../../../../shared/uplink/frames.ts";
 
 const rows: { readonly code: string; readonly becomes: string; readonly says: RegExp }[] = [
   { code: "ENOTFOUND", becomes: "HUB_UNREACHABLE", says: /name is not known/ },
@@ -44,9 +45,15 @@ test("connect failure: HTTP answers tell a wrong token, a busy hub, another vers
     "UNAUTHORIZED",
     "OVERLOADED",
     "OVERLOADED",
-    "PROTOCOL_VIOLATION",
+    "UPLINK_VERSION",
     "HUB_UNREACHABLE",
     "HUB_UNREACHABLE",
     "HUB_UNREACHABLE",
   ]);
+});
+
+test("connect failure: another version is named; a proxy that hides ours is no version", () => {
+  assert.match(describeHttpAnswer(426, "tributary.v1").message, /hub speaks "tributary\.v1", this agent tributary\.v2/);
+  assert.match(describeHttpAnswer(426, "x".repeat(5000)).message, /^.{0,200}$/);
+  assert.match(describeHttpAnswer(426, UPLINK_SUBPROTOCOL).hint, /proxy/);
 });
