@@ -26,6 +26,8 @@ export type AgentConnectionParts = Pick<SessionParts, "engine" | "ledger" | "log
 const closeCodes = { goingAway: 1001, protocolError: 1002, corrupt: 1007, policy: 1008, failed: 1011 } as const;
 /** A reason has at most 123 bytes (RFC 6455, section 5.5). */
 const REASON_LENGTH_MAX = 120;
+/** Within the time of silence that is taken for death: so that it is noticed soon after. */
+const PINGS_PER_SILENCE = 2;
 /** For the closing handshake; then the socket is destroyed. */
 const GOODBYE_MS_MAX = 500;
 
@@ -62,7 +64,8 @@ export class AgentConnection {
     this.#helloTimer = setTimeout(() => {
       if (this.#session.phase === "greeting") this.#refuse(new StreamError("TIMEOUT", "no hello"));
     }, options.helloTimeoutMs);
-    this.#pingTimer = setInterval(() => this.#checkLife(), options.pingMs);
+    const pingMs = Math.min(options.pingMs, options.silenceMsMax / PINGS_PER_SILENCE);
+    this.#pingTimer = setInterval(() => this.#checkLife(), pingMs);
     webSocket.on("message", (data: RawData, isBinary: boolean) => this.#receive(data as Buffer, isBinary));
     // The WebSocket closes itself after an error; `close` follows.
     webSocket.on("error", (error) => parts.logger.debug({ err: error, address: parts.address }, "uplink failed"));

@@ -177,6 +177,7 @@ export type HubStatusView = {
     readonly partitions: readonly { readonly partition: number; readonly highWatermark: number }[];
   }[];
   readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
+  readonly agents: readonly { readonly agent: string; readonly isConnected: boolean }[];
   readonly integrity: LogIntegrity;
 };
 
@@ -200,7 +201,12 @@ export type AgentStatusView = {
     readonly committedRecords: number;
     readonly duplicateMessages: number;
   };
-  readonly uplink: { readonly isConnected: boolean } | null;
+  readonly uplink: {
+    readonly isConnected: boolean;
+    readonly connections: number;
+    readonly failures: number;
+    readonly lastError: { readonly code: string; readonly message: string; readonly hint: string } | null;
+  } | null;
   readonly integrity: LogIntegrity;
 };
 
