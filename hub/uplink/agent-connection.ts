@@ -55,15 +55,14 @@ export class AgentConnection {
       send: (frame) => this.#send(frame),
       refuse: (error) => this.#refuse(error),
       introduce: (introduction) => {
+        clearTimeout(this.#helloTimer);
         parts.inFlight.join(this);
         return parts.introduce(introduction, this);
       },
     });
     this.#heardAtMs = clock.monotonicMs();
     this.#bytesRead = socket.bytesRead;
-    this.#helloTimer = setTimeout(() => {
-      if (this.#session.phase === "greeting") this.#refuse(new StreamError("TIMEOUT", "no hello"));
-    }, options.helloTimeoutMs);
+    this.#helloTimer = setTimeout(() => this.#refuse(new StreamError("TIMEOUT", "no hello")), options.helloTimeoutMs);
     const pingMs = Math.min(options.pingMs, options.silenceMsMax / PINGS_PER_SILENCE);
     this.#pingTimer = setInterval(() => this.#checkLife(), pingMs);
     webSocket.on("message", (data: RawData, isBinary: boolean) => this.#receive(data as Buffer, isBinary));
