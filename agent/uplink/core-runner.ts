@@ -13,6 +13,7 @@ import { invariant, unreachable } from "../../shared/invariant.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
+import { YoungGarbage } from "../../shared/young-garbage.ts";
 import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { Cursors } from "./cursors.ts";
 import type { DeliveredCounts } from "./cursors.ts";
@@ -46,6 +47,8 @@ const READS_MAX = 2;
 const INSTANCE_BYTES = 8;
 /** What waits in the process for a slow link; the kernel's own buffer comes on top. */
 const SOCKET_BYTES_MAX = 1024 * 1024;
+/** Of a batch, on its way into the socket: as it was read, as a frame, and masked. */
+const COPIES_SENT = 3;
 const REFUSED_MS_MIN = 1_000;
 const REFUSED_MS_MAX = 30_000;
 
@@ -55,6 +58,7 @@ export class CoreRunner {
   readonly #cursors: Cursors;
   readonly #partitions = new Map<number, LogPartition>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #garbage = new YoungGarbage();
   #sink: FrameSink | undefined;
   /** Work on the disk, in its order. */
   #persisting: Promise<void> = Promise.resolve();
@@ -176,6 +180,7 @@ export class CoreRunner {
     sink?.send({ t: "produce", id, topic, partition, acks, batch }, () => {
       if (this.#sink === sink) this.#dispatch({ type: "written", id, bytes: batch.length });
     });
+    this.#garbage.add(batch.length * COPIES_SENT);
   }
 
   /** What comes back after the connection has ended belongs to nobody. */

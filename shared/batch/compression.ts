@@ -16,6 +16,8 @@ const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00
 const XERIAL_HEADER_BYTES = 16;
 /** Level 1 halves the time of the default 3 for a few percent of size: the gateway's CPU is the scarcer good. */
 const ZSTD_LEVEL = 1;
+/** Node's own minimum. */
+const CHUNK_BYTES_MIN = 64;
 
 /** `level` is the codec's own; snappy has none, and the lz4 of wasm-utils knows only its fastest. */
 export function compress(codec: Codec, bytes: Uint8Array, level?: number): Uint8Array {
@@ -29,7 +31,11 @@ export function compress(codec: Codec, bytes: Uint8Array, level?: number): Uint8
     case "lz4":
       return lz4Compress(asBuffer(bytes));
     case "zstd":
-      return zstdCompressSync(bytes, { params: { [constants.ZSTD_c_compressionLevel]: level ?? ZSTD_LEVEL } });
+      return zstdCompressSync(bytes, {
+        // In one piece, not in many that are joined.
+        chunkSize: Math.max(CHUNK_BYTES_MIN, bytes.length),
+        params: { [constants.ZSTD_c_compressionLevel]: level ?? ZSTD_LEVEL },
+      });
     default:
       return unreachable(codec);
   }

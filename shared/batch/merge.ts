@@ -16,19 +16,26 @@ import type { OpenBatch } from "./batch-builder.ts";
 
 /** The two deltas of a record may each grow by this when they are written anew. */
 const DELTA_GROWTH_BYTES_MAX = 16;
+export const MEMORY_BYTES_MIN = 64 * 1024;
 
 export class BatchMerger {
   readonly #from: Offset;
-  #target = new Uint8Array(64 * 1024);
+  #target: Uint8Array<ArrayBuffer>;
   #at = 0;
   #count = 0;
   #baseOffset = 0;
   #baseTimestamp: Timestamp = 0;
   #maxTimestamp: Timestamp = 0;
 
-  /** Records before `from` are left out. */
-  constructor(from: Offset) {
+  /** Records before `from` are left out. `memory`: of an earlier join, to be written over. */
+  constructor(from: Offset, memory = new Uint8Array(MEMORY_BYTES_MIN)) {
     this.#from = from;
+    this.#target = memory;
+  }
+
+  /** Where the records lie, perhaps larger than what was given. */
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#target;
   }
 
   get bytes(): number {

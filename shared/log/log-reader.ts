@@ -3,13 +3,14 @@
  * batch's CRC is checked when it is read; a damaged one is skipped and reported, never served.
  */
 import type { Database, Statement } from "better-sqlite3";
-import { BatchMerger } from "../batch/merge.ts";
+import { BatchMerger, MEMORY_BYTES_MIN } from "../batch/merge.ts";
 import { frameBatch, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
 import { compress } from "../batch/compression.ts";
 import { recordPositions } from "../batch/records.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
+import { YoungGarbage } from "../young-garbage.ts";
 import type { MergeQuery, ProducerRow, ReadQuery, TimeQuery } from "./log-messages.ts";
 import type { MergedBatch } from "./partitioned-log.ts";
 import { DamagePasser, isDamage } from "./damage-passer.ts";
@@ -28,6 +29,8 @@ type PlaceRow = { readonly base: Offset; readonly delta: number; readonly max_ti
 
 /** A stored batch of at least this share of the wanted size is passed on as it is, without a look inside. */
 const LARGE_ENOUGH = 0.5;
+/** What is kept from one join to the next. */
+const MERGE_MEMORY_BYTES_MAX = 2 * 1024 * 1024;
 
 /** `runningMaxTimestamp`: what the look-up by time goes by, see schema.ts. */
 export type StoredBatch = {
@@ -52,6 +55,9 @@ export class LogReader {
   readonly #end: Statement<[]>;
   readonly #onDamage: DamageListener;
   readonly #database: Database;
+  /** Used for one join after the other: while a backlog is drained, new memory for each would be most of the garbage. */
+  #mergeMemory = new Uint8Array(MEMORY_BYTES_MIN);
+  readonly #garbage = new YoungGarbage();
 
   constructor(database: Database, onDamage: DamageListener) {
     this.#onDamage = onDamage;
@@ -91,7 +97,17 @@ export class LogReader {
   }
 
   readMerged(query: MergeQuery): MergedBatch | undefined {
-    const merger = new BatchMerger(query.offset);
+    const merger = new BatchMerger(query.offset, this.#mergeMemory);
+    try {
+      const found = this.#readMerged(query, merger);
+      if (found !== undefined) this.#garbage.add(merger.bytes + found.batch.length);
+      return found;
+    } finally {
+      if (merger.memory.length <= MERGE_MEMORY_BYTES_MAX) this.#mergeMemory = merger.memory;
+    }
+  }
+
+  #readMerged(query: MergeQuery, merger: BatchMerger): MergedBatch | undefined {
     for (const { batch, header } of this.batches(query.partitionId, query.offset)) {
       const isWhole = header.baseOffset >= query.offset;
       const isLarge = batch.length >= query.bytesMax * LARGE_ENOUGH;
