@@ -64,13 +64,17 @@ function look(directory: string): Pick<Found, "partitions" | "committed"> {
     const partitions = inspection.partitions().map((summary): FoundPartition => {
       const { topic, partition, logStartOffset: start, logEndOffset: end } = summary;
       const keys = new Map<number, string>();
+      const damages: string[] = [];
       for (const batch of inspection.batches({ topic, partition, offset: start })) {
-        if (batch.damage !== undefined) throw new Error(`${topic}/${partition}: ${batch.damage}`);
+        if (batch.damage !== undefined) {
+          damages.push(`${batch.baseOffset}: ${batch.damage}`);
+          continue;
+        }
         // What a salvage puts where it skips offsets.
         if (batch.header !== undefined && isControl(batch.header)) continue;
         for (const { offset, value } of recordsOf(batch, start)) if (value !== null) keys.set(offset, keyOf(value));
       }
-      return { topic, partition, start, end, keys };
+      return { topic, partition, start, end, keys, damages };
     });
     return { partitions, committed: committedIn(directory) };
   } finally {

@@ -8,6 +8,7 @@
  *   unknown    nobody had sent it by then
  *   gap        offsets are not dense, or begin later than anybody asked for
  *   topic      a topic that was acknowledged is not there, or one that was deleted is
+ *   damaged    a batch's bytes are wrong: readers pass it by and tell, but on a disk that keeps its promises there is none
  *   committed  a group's offset is behind what was acknowledged, ahead of what anybody committed, or of the log
  */
 export type Note =
@@ -31,6 +32,8 @@ export type FoundPartition = {
   readonly end: number;
   /** By offset. */
   readonly keys: ReadonlyMap<number, string>;
+  /** What is wrong with batches, in words. */
+  readonly damages: readonly string[];
 };
 export type Found = {
   readonly topics: ReadonlySet<string>;
@@ -38,7 +41,16 @@ export type Found = {
   readonly committed: ReadonlyMap<string, number>;
 };
 
-export const findingKinds = ["missing", "repeated", "unordered", "unknown", "gap", "topic", "committed"] as const;
+export const findingKinds = [
+  "missing",
+  "repeated",
+  "unordered",
+  "unknown",
+  "gap",
+  "topic",
+  "damaged",
+  "committed",
+] as const;
 export type Finding = { readonly kind: (typeof findingKinds)[number]; readonly text: string };
 
 type TopicKnowledge = {
@@ -120,6 +132,9 @@ export class Witness {
       if (at !== undefined && value > at.end) {
         findings.push({ kind: "committed", text: `${name} is ${value}, the log ends at ${at.end}` });
       }
+    }
+    for (const { topic, partition, damages } of found.partitions) {
+      for (const damage of damages) findings.push({ kind: "damaged", text: `${topic}/${partition}: ${damage}` });
     }
     return findings;
   }
