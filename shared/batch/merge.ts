@@ -4,11 +4,17 @@
  *
  *   [10: a b][12: c][13: d e f]   from 11   ▶   [11: b c d e f]
  *
+ * With `sessions`, timestamps of a gateway without a clock become real ones here, and the record says so in a header.
+ *
  * Offsets that the source lacks stay absent only at the front; a hole between two batches ends the join, because dense
  * offsets are what the hub's sequence numbers count.
  */
 import type { Offset, Timestamp } from "../ids.ts";
 import { invariant } from "../invariant.ts";
+import { encodeHeader, withHeader } from "./added-header.ts";
+import type { EncodedHeader } from "./added-header.ts";
+import { isProvisional, resolveTimestamp } from "./provisional-time.ts";
+import type { ClockSession, TimeQuality } from "./provisional-time.ts";
 import { isLogAppendTime, readBatchHeader } from "./record-batch.ts";
 import { recordEnd, recordsSection } from "./records.ts";
 import { VarintReader, varintBytes, writeVarint } from "./varint.ts";
@@ -16,10 +22,18 @@ import type { OpenBatch } from "./batch-builder.ts";
 
 /** The two deltas of a record may each grow by this when they are written anew. */
 const DELTA_GROWTH_BYTES_MAX = 16;
+const QUALITY_HEADER = "time.quality";
+const qualityHeaders: Readonly<Record<TimeQuality, EncodedHeader>> = {
+  corrected: encodeHeader(QUALITY_HEADER, "corrected"),
+  estimated: encodeHeader(QUALITY_HEADER, "estimated"),
+};
+/** With the count of headers, which may take more bytes. */
+const QUALITY_BYTES_MAX = qualityHeaders.corrected.length + 4;
 export const MEMORY_BYTES_MIN = 64 * 1024;
 
 export class BatchMerger {
   readonly #from: Offset;
+  readonly #sessions: readonly ClockSession[] | undefined;
   #target: Uint8Array<ArrayBuffer>;
   #at = 0;
   #count = 0;
@@ -27,9 +41,13 @@ export class BatchMerger {
   #baseTimestamp: Timestamp = 0;
   #maxTimestamp: Timestamp = 0;
 
-  /** Records before `from` are left out. `memory`: of an earlier join, to be written over. */
-  constructor(from: Offset, memory = new Uint8Array(MEMORY_BYTES_MIN)) {
+  /**
+   * Records before `from` are left out. `memory`: of an earlier join, to be written over. `sessions`: of the clock, where
+   * there may be provisional timestamps.
+   */
+  constructor(from: Offset, memory = new Uint8Array(MEMORY_BYTES_MIN), sessions?: readonly ClockSession[]) {
     this.#from = from;
+    this.#sessions = sessions;
     this.#target = memory;
   }
 
@@ -61,7 +79,8 @@ export class BatchMerger {
     const section = recordsSection(batch, header);
     const reader = new VarintReader(section);
     // Room for every record of this batch at its largest, so that the loop below need not look.
-    this.#makeRoom(section.length + header.recordCount * DELTA_GROWTH_BYTES_MAX);
+    const growthBytesMax = DELTA_GROWTH_BYTES_MAX + (this.#sessions === undefined ? 0 : QUALITY_BYTES_MAX);
+    this.#makeRoom(section.length + header.recordCount * growthBytesMax);
     for (let index = 0; index < header.recordCount && this.#at < bytesMax; index++) {
       const end = recordEnd(reader);
       reader.at++;
@@ -69,7 +88,12 @@ export class BatchMerger {
       const offset = header.baseOffset + reader.int32();
       if (offset >= this.#from) {
         const timestamp = isLogAppendTime(header) ? header.maxTimestamp : header.baseTimestamp + delta;
-        this.#addRecord(offset, timestamp, section.subarray(reader.at, end));
+        const rest = section.subarray(reader.at, end);
+        if (this.#sessions === undefined || !isProvisional(timestamp)) this.#addRecord(offset, timestamp, rest);
+        else {
+          const resolved = resolveTimestamp(timestamp, this.#sessions);
+          this.#addRecord(offset, resolved.timestamp, withHeader(rest, qualityHeaders[resolved.quality]));
+        }
       }
       reader.at = end;
     }

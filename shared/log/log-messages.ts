@@ -1,4 +1,5 @@
 /** What crosses between the main thread and the log's worker: one message a commit, one a read. */
+import type { ClockSession } from "../batch/provisional-time.ts";
 import type { Codec } from "../batch/record-batch.ts";
 import type { CrashPoint } from "../crash-point.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -79,6 +80,8 @@ export type MergeQuery = {
   readonly bytesMax: number;
   readonly isSplit?: boolean;
   readonly codec: Codec;
+  /** Of the clock: provisional timestamps become real ones. */
+  readonly sessions?: readonly ClockSession[] | undefined;
 };
 
 /** `end`: exclusive, what lies behind it is not looked at. */

@@ -4,6 +4,7 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import { BatchMerger, MEMORY_BYTES_MIN } from "../batch/merge.ts";
+import { isProvisional } from "../batch/provisional-time.ts";
 import { frameBatch, stampOffset } from "../batch/record-batch.ts";
 import type { BatchHeader } from "../batch/record-batch.ts";
 import { compress } from "../batch/compression.ts";
@@ -97,7 +98,7 @@ export class LogReader {
   }
 
   readMerged(query: MergeQuery): MergedBatch | undefined {
-    const merger = new BatchMerger(query.offset, this.#mergeMemory);
+    const merger = new BatchMerger(query.offset, this.#mergeMemory, query.sessions);
     try {
       const found = this.#readMerged(query, merger);
       if (found !== undefined) this.#garbage.add(merger.bytes + found.batch.length);
@@ -109,14 +110,17 @@ export class LogReader {
 
   #readMerged(query: MergeQuery, merger: BatchMerger): MergedBatch | undefined {
     for (const { batch, header } of this.batches(query.partitionId, query.offset)) {
-      const isWhole = header.baseOffset >= query.offset;
-      const isLarge = batch.length >= query.bytesMax * LARGE_ENOUGH;
-      if (isWhole && isLarge && query.isSplit !== true) {
+      const isLarge = header.baseOffset >= query.offset && batch.length >= query.bytesMax * LARGE_ENOUGH;
+      // Once a clock is known it stays so: if any record of a batch is stamped provisionally, the first one is.
+      const isRestamped = query.sessions !== undefined && isProvisional(header.baseTimestamp);
+      if (isLarge && query.isSplit !== true) {
         // Before a large batch the joined small ones go first, so that order is kept.
-        return merger.recordCount > 0 ? merged(merger, query) : asItIs(batch, header);
+        if (merger.recordCount > 0) break;
+        if (!isRestamped) return asItIs(batch, header);
       }
       if (!merger.continuesWith(batch)) break;
-      merger.add(batch, query.isSplit === true ? query.bytesMax : Infinity);
+      // A header more for each record must not make it too large for the uplink.
+      merger.add(batch, query.isSplit === true || isRestamped ? query.bytesMax : Infinity);
       if (merger.bytes >= query.bytesMax) break;
     }
     return merger.recordCount > 0 ? merged(merger, query) : undefined;

@@ -6,6 +6,7 @@
  * flush at its end; promises resolve only after it.
  */
 import type { Offset, Partition, Timestamp } from "../ids.ts";
+import type { ClockSession } from "../batch/provisional-time.ts";
 import type { Codec } from "../batch/record-batch.ts";
 import type { OpenBatch } from "../batch/batch-builder.ts";
 import type { Durability } from "../record.ts";
@@ -131,6 +132,7 @@ export interface PartitionedLog {
     bytesMax: number;
     isSplit?: boolean;
     codec: Codec;
+    sessions?: readonly ClockSession[];
   }): Promise<MergedBatch | undefined>;
   offsetForTimestamp(
     partition: LogPartition,

@@ -7,6 +7,7 @@
  *    └──────────────── nothing was asked for meanwhile ◀───────────────────── otherwise commit again ◀───┘
  */
 import { randomBytes } from "node:crypto";
+import type { ClockSession } from "../batch/provisional-time.ts";
 import type { Codec } from "../batch/record-batch.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Partition, ProducerId, Timestamp } from "../ids.ts";
@@ -218,6 +219,7 @@ export class WorkerLog implements PartitionedLog {
     bytesMax: number;
     isSplit?: boolean;
     codec: Codec;
+    sessions?: readonly ClockSession[];
   }): Promise<MergedBatch | undefined> {
     const { partition, ...rest } = request;
     const query = { type: "read-merged", partitionId: partition.id, ...rest } as const;

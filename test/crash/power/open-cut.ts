@@ -41,40 +41,45 @@ export function openCut(directory: string, extensions: readonly LogExtension[]):
   const opened = messages.find((message) => message.type === "opened");
   const fatal = messages.find((message) => message.type === "fatal");
   if (opened === undefined || fatal !== undefined) throw new Error(`not opened: ${JSON.stringify(fatal)}`);
-  quickCheck(directory);
+  const damages = quickCheck(directory);
   const topics = new Set(opened.topics.map(({ name }) => name));
   const incidents = opened.incidents.map(({ cause }) => cause);
-  return { topics, ...look(directory), salvage: salvaging?.cause, incidents };
+  const { partitions, committed } = look(directory, damages);
+  return { topics, partitions, committed, damages, salvage: salvaging?.cause, incidents };
 }
 
-function quickCheck(directory: string): void {
+function quickCheck(directory: string): string[] {
   const database = new Database(path.join(directory, "log.db"));
   try {
-    const answer = database.pragma("quick_check", { simple: true });
-    if (answer !== "ok") throw new Error(`quick_check: ${String(answer)}`);
+    const answer = String(database.pragma("quick_check", { simple: true }));
+    return answer === "ok" ? [] : [`quick_check: ${answer}`];
   } finally {
     database.close();
   }
 }
 
-/** By the reader of `tributary log`. */
-function look(directory: string): Pick<Found, "partitions" | "committed"> {
+/** By the reader of `tributary log`; adds what is wrong to `damages`. */
+function look(directory: string, damages: string[]): Pick<Found, "partitions" | "committed"> {
   const inspection = new LogInspection(directory);
   try {
     const partitions = inspection.partitions().map((summary): FoundPartition => {
       const { topic, partition, logStartOffset: start, logEndOffset: end } = summary;
       const keys = new Map<number, string>();
-      const damages: string[] = [];
-      for (const batch of inspection.batches({ topic, partition, offset: start })) {
-        if (batch.damage !== undefined) {
-          damages.push(`${batch.baseOffset}: ${batch.damage}`);
-          continue;
+      try {
+        for (const batch of inspection.batches({ topic, partition, offset: start })) {
+          if (batch.damage !== undefined) {
+            damages.push(`${topic}/${partition} at ${batch.baseOffset}: ${batch.damage}`);
+            continue;
+          }
+          // What a salvage puts where it skips offsets.
+          if (batch.header !== undefined && isControl(batch.header)) continue;
+          for (const { offset, value } of recordsOf(batch, start)) if (value !== null) keys.set(offset, keyOf(value));
         }
-        // What a salvage puts where it skips offsets.
-        if (batch.header !== undefined && isControl(batch.header)) continue;
-        for (const { offset, value } of recordsOf(batch, start)) if (value !== null) keys.set(offset, keyOf(value));
+      } catch (error) {
+        // A page that readers pass by.
+        damages.push(`${topic}/${partition}: ${String(error)}`);
       }
-      return { topic, partition, start, end, keys, damages };
+      return { topic, partition, start, end, keys };
     });
     return { partitions, committed: committedIn(directory) };
   } finally {

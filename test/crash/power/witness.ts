@@ -8,7 +8,7 @@
  *   unknown    nobody had sent it by then
  *   gap        offsets are not dense, or begin later than anybody asked for
  *   topic      a topic that was acknowledged is not there, or one that was deleted is
- *   damaged    a batch's bytes are wrong: readers pass it by and tell, but on a disk that keeps its promises there is none
+ *   damaged    bytes or pages are wrong: readers pass them by and tell, but on a disk that keeps its promises there are none
  *   committed  a group's offset is behind what was acknowledged, ahead of what anybody committed, or of the log
  */
 export type Note =
@@ -32,10 +32,10 @@ export type FoundPartition = {
   readonly end: number;
   /** By offset. */
   readonly keys: ReadonlyMap<number, string>;
-  /** What is wrong with batches, in words. */
-  readonly damages: readonly string[];
 };
 export type Found = {
+  /** What is wrong in what is stored, in words. */
+  readonly damages: readonly string[];
   readonly topics: ReadonlySet<string>;
   readonly partitions: readonly FoundPartition[];
   readonly committed: ReadonlyMap<string, number>;
@@ -133,9 +133,7 @@ export class Witness {
         findings.push({ kind: "committed", text: `${name} is ${value}, the log ends at ${at.end}` });
       }
     }
-    for (const { topic, partition, damages } of found.partitions) {
-      for (const damage of damages) findings.push({ kind: "damaged", text: `${topic}/${partition}: ${damage}` });
-    }
+    for (const text of found.damages) findings.push({ kind: "damaged", text });
     return findings;
   }
 
