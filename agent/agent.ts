@@ -33,6 +33,7 @@ import type { Route } from "./ingest/route.ts";
 import { Bridge } from "./mqtt/bridge.ts";
 import { MqttListener } from "./mqtt/listener.ts";
 import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
+import { AgentClock } from "./time/agent-clock.ts";
 import { trimBytesOf } from "./uplink/cursors.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
 
@@ -59,6 +60,7 @@ type Core = AgentParts & {
   readonly ledger: LossLedger;
   readonly space: DiskUse;
   readonly uplink: Uplink | undefined;
+  readonly time: AgentClock;
 };
 
 /** @throws StreamError LOG_LOCKED, LOG_VERSION, PORT_IN_USE, … after everything that had started was stopped. */
@@ -81,7 +83,7 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
     },
     statusReport: () => status?.summary() ?? {},
   });
-  const { log, space, ledger, uplink } = core;
+  const { log, space, ledger, uplink, time } = core;
   const ingest = await lifecycle.start({
     name: "the ingest",
     start: () => createIngest(core),
@@ -98,7 +100,8 @@ export async function startAgent(config: AgentConfig, { logger, clock }: AgentPa
   await lifecycle.start({ name: "the bridge", start: () => startBridge(core, ingest), stop: (part) => part?.close() });
   status = new StatusCollector({
     version: packageJson.version,
-    clock,
+    clock: time,
+    time,
     log,
     space,
     ingest,
@@ -147,21 +150,36 @@ async function startCore(lifecycle: Lifecycle, { onFatal, statusReport, ...parts
     startMsMax: Infinity,
   });
   log.onFatal(onFatal);
-  const ledger = await LossLedger.load({ log, clock });
+  let uplink: Uplink | undefined;
+  const time = await lifecycle.start({
+    name: "the clock",
+    start: () =>
+      AgentClock.open({ log, clock, logger, isDrained: () => uplink !== undefined && isDrained(log, uplink) }),
+    stop: (part) => part.close(),
+  });
+  const ledger = await LossLedger.load({ log, clock: time });
   const space = await lifecycle.start({
     name: "the watch over the disk",
     start: () => watchDisk(config, log, logger),
     stop: (part) => part.stop(),
   });
   // It marks where the log ends now, and does not wait for the hub.
-  const uplink = await lifecycle.start({
+  uplink = await lifecycle.start({
     name: "the uplink",
-    start: () => startUplink(config, { log, ledger, routes, logger, clock, statusReport }),
+    start: () => startUplink(config, { log, ledger, routes, logger, clock: time, statusReport }),
     stop: (part) => part?.close(),
   });
-  const core: Core = { ...parts, log, ledger, space, uplink, qosTwo: await QosTwoPackets.load(log) };
+  const core: Core = { ...parts, log, ledger, space, uplink, time, qosTwo: await QosTwoPackets.load(log) };
   await lifecycle.start({ name: "the expiry", start: () => startExpiry(core), stop: (part) => part?.stop() });
   return core;
+}
+
+/** The hub has every record that is in the log. */
+function isDrained(log: WorkerLog, uplink: Uplink): boolean {
+  for (const { partitions } of log.topics.values()) {
+    for (const partition of partitions) if (uplink.pendingFrom(partition) < partition.logEndOffset) return false;
+  }
+  return true;
 }
 
 /** Counts by name, for people and metrics. */
@@ -221,6 +239,7 @@ async function startUplink(
     readonly log: WorkerLog;
     readonly ledger: LossLedger;
     readonly routes: readonly Route[];
+    readonly clock: AgentClock;
     readonly statusReport: () => Readonly<Record<string, unknown>>;
   },
 ): Promise<Uplink | undefined> {
@@ -249,6 +268,8 @@ async function startUplink(
     policyOf: (topic) => policyOf(routes, topic),
     onPartitionCount: (topic, count) => growTopic(log, topic, count),
     trimBytes: trimBytesOf(config.log.bytesMax),
+    clockSessions: () => clock.sessions(),
+    onHubTime: (sample) => clock.hear(sample),
     statusReport,
     options,
   });
@@ -276,6 +297,7 @@ async function createIngest({
   ledger,
   space,
   uplink,
+  time,
   logger,
   clock,
 }: Core): Promise<Ingest> {
@@ -286,6 +308,7 @@ async function createIngest({
     qosTwo,
     duplicates: await DuplicateWindow.load(log),
     clock,
+    stamp: () => time.stamp(),
     logger,
     space,
     limits: config.ingest,

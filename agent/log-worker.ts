@@ -5,6 +5,7 @@ import { spaceExtension } from "./buffer/space-extension.ts";
 import { qosTwoExtension } from "./ingest/qos-two-packets.ts";
 import { ledgerTable } from "./ledger/ledger-table.ts";
 import { sessionExtension } from "./mqtt/session-tables.ts";
+import { clockTable } from "./time/clock-table.ts";
 import { epochTable } from "./uplink/epoch-table.ts";
 
-serveLog([sessionExtension, qosTwoExtension, duplicateExtension, epochTable, ledgerTable, spaceExtension]);
+serveLog([sessionExtension, qosTwoExtension, duplicateExtension, epochTable, ledgerTable, spaceExtension, clockTable]);

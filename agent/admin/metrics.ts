@@ -11,6 +11,7 @@ const ofTopics = (
   key: "pendingRecords" | "pendingBytes" | "storedBytes",
 ): readonly MetricValue[] => status.log.topics.map((topic) => ({ value: topic[key], labels: { topic: topic.topic } }));
 const HOUR_SECONDS = 3600;
+const MS_PER_SECOND = 1000;
 const seconds = (hours: number | null): number | null => (hours === null ? null : hours * HOUR_SECONDS);
 
 export const agentMetrics = {
@@ -25,6 +26,18 @@ export const agentMetrics = {
     help: "Memory the process occupies.",
     labels: [],
     read: (status) => oneValue(status.process.residentBytes),
+  },
+  agent_clock_known: {
+    type: "gauge",
+    help: "1 while the time is known, 0 while records are stamped provisionally.",
+    labels: [],
+    read: (status) => oneValue(status.clock === null ? null : Number(status.clock.isKnown)),
+  },
+  agent_clock_system_ahead_seconds: {
+    type: "gauge",
+    help: "What the system clock shows more than the time that records are stamped with.",
+    labels: [],
+    read: (status) => oneValue(status.clock === null ? null : status.clock.systemAheadMs / MS_PER_SECOND),
   },
   agent_disk_written_bytes_total: {
     type: "counter",

@@ -13,6 +13,7 @@ import { addBalances, balanceOf } from "../ledger/balance.ts";
 import type { Balance } from "../ledger/balance.ts";
 import type { LossCount, LossLedger } from "../ledger/loss-ledger.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
+import type { ClockStatus } from "../time/agent-clock.ts";
 import { DiskWriteMeter } from "./disk-writes.ts";
 import type { DiskWrites } from "./disk-writes.ts";
 import { RunwayMeter } from "./runway.ts";
@@ -44,6 +45,7 @@ export type StatusSources = {
   readonly ledger: Pick<LossLedger, "totals" | "counts" | "rows" | "differences">;
   readonly uplink?: UplinkView | undefined;
   readonly mqtt?: MqttView | undefined;
+  readonly time?: { status(): ClockStatus };
   readonly diskBytesWritten: () => Promise<number | undefined>;
   /** Set when the agent cannot go on: the log's disk failed, or it is stopping. */
   readonly failure: () => { readonly code: string; readonly message: string } | undefined;
@@ -78,6 +80,8 @@ export type AgentStatus = {
     readonly pendingBytes: number;
     readonly topics: readonly TopicStatus[];
   };
+  /** What records are stamped with. */
+  readonly clock: ClockStatus | null;
   readonly runway: Runway;
   /** Damage to the log and what became of it. */
   readonly integrity: LogIntegrity;
@@ -141,11 +145,12 @@ export class StatusCollector {
       ...sumOf(topics),
       losses: lossesByReason(ledger.counts()),
       unreconciledPartitions: ledger.differences().length,
+      clock: this.#sources.time?.status() ?? null,
     };
   }
 
   async collect(): Promise<AgentStatus> {
-    const { version, clock, log, space, ingest, ledger, uplink, mqtt } = this.#sources;
+    const { version, clock, time, log, space, ingest, ledger, uplink, mqtt } = this.#sources;
     const diskBytes = await this.#readDiskWrites();
     const sample = this.#sample();
     this.#runway.add(sample);
@@ -174,6 +179,7 @@ export class StatusCollector {
         entries: ledger.rows(LEDGER_ENTRIES_MAX),
         differences: ledger.differences(),
       },
+      clock: time?.status() ?? null,
       ingest: ingest.stats(),
       uplink: uplink?.status() ?? null,
       mqtt: mqtt?.stats() ?? null,

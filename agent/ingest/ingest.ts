@@ -18,7 +18,7 @@ import { crc32c } from "../../shared/batch/crc32c.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { crashPoint } from "../../shared/crash-point.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
-import type { Offset } from "../../shared/ids.ts";
+import type { Offset, Timestamp } from "../../shared/ids.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { CommitPart, CommitSource, LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
@@ -53,6 +53,8 @@ export type IngestOptions = {
   readonly duplicates?: DuplicateWindow;
   readonly ledger: LossLedger;
   readonly clock: Clock;
+  /** The timestamp of a record that comes now; provisional while nobody knows the time. The wall clock by default. */
+  readonly stamp?: () => Timestamp;
   readonly logger: Logger;
   /** What the log may hold, and holds. */
   readonly space: LogSpace;
@@ -64,7 +66,7 @@ export type IngestOptions = {
 };
 
 export class Ingest implements PublishSink, CommitSource {
-  readonly #clock: Clock;
+  readonly #stamp: () => Timestamp;
   readonly #logger: Logger;
   readonly #qosTwo: QosTwoPackets;
   readonly #ledger: LossLedger;
@@ -98,7 +100,7 @@ export class Ingest implements PublishSink, CommitSource {
 
   constructor(options: IngestOptions) {
     const { log, routes, clock, logger, space } = options;
-    this.#clock = clock;
+    this.#stamp = options.stamp ?? (() => clock.wallMs());
     this.#logger = logger;
     this.#qosTwo = options.qosTwo;
     this.#duplicates = options.duplicates ?? new DuplicateWindow();
@@ -316,7 +318,7 @@ export class Ingest implements PublishSink, CommitSource {
   ): void {
     const topic = routed.target;
     const lane = topic.lane(routed.keyHash);
-    const bytes = commit.add(lane, routed, message, this.#clock.wallMs());
+    const bytes = commit.add(lane, routed, message, this.#stamp());
     if (routed.destination.route.durability === "fsync") commit.durability = "fsync";
     if (commit === this.#open) {
       this.#uncommitted.add(bytes, 1);

@@ -5,6 +5,7 @@
  * something of it is sent.
  */
 import { randomBytes } from "node:crypto";
+import type { ClockSession } from "../../shared/batch/provisional-time.ts";
 import { stampProducer } from "../../shared/batch/record-batch.ts";
 import { toStreamError } from "../../shared/errors.ts";
 import type { StreamError } from "../../shared/errors.ts";
@@ -32,6 +33,8 @@ export type CoreRunnerParts = {
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
   readonly batchBytesMax: number;
   readonly inFlightBytesMax: number;
+  /** To make real timestamps of provisional ones. */
+  readonly clockSessions: () => readonly ClockSession[];
   /** Delivered records that are removed together (cursors.ts). */
   readonly trimBytes: number;
 };
@@ -190,7 +193,8 @@ export class CoreRunner {
     const partition = this.#partition(laneId);
     let result: UplinkEvent;
     try {
-      const batch = await log.readMerged({ partition, offset, bytesMax, isSplit, codec: "zstd" });
+      const sessions = this.#parts.clockSessions();
+      const batch = await log.readMerged({ partition, offset, bytesMax, isSplit, codec: "zstd", sessions });
       result = { type: "read", laneId, batch };
     } catch (error) {
       const { code, message } = toStreamError(error);

@@ -5,6 +5,7 @@
 import type { LookupFunction } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import pRetry from "p-retry";
+import type { ClockSession } from "../../shared/batch/provisional-time.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { Offset, Timestamp } from "../../shared/ids.ts";
@@ -13,6 +14,7 @@ import type { Logger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
+import type { HubTimeSample } from "../time/agent-clock.ts";
 import { readAuthorities } from "./authorities.ts";
 import { failuresAfter, retryDelayMs } from "./backoff.ts";
 import { CoreRunner } from "./core-runner.ts";
@@ -65,6 +67,10 @@ export type UplinkParts = {
   readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
   /** The hub has more partitions of a topic than the log: make them. */
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
+  /** Of the agent's clock: to make real timestamps of provisional ones. */
+  readonly clockSessions?: () => readonly ClockSession[];
+  /** The hub says what time it is. By the parts' monotonic clock. */
+  readonly onHubTime?: (sample: HubTimeSample) => void;
   /** Delivered records that are removed from the log together (cursors.ts). */
   readonly trimBytes: number;
   /** What the hub shows of this agent; at most a few KiB. */
@@ -105,6 +111,8 @@ export class Uplink {
   #statusTimer: NodeJS.Timeout | undefined;
   #loop: Promise<void> = Promise.resolve();
   #removeListener: () => void = () => undefined;
+  /** When the hello left. */
+  #askedAtMs = 0;
   #welcomedAtMs: number | undefined;
   #sinceMs: Timestamp | null = null;
   #connections = 0;
@@ -183,7 +191,10 @@ export class Uplink {
   async #open(ends: LogEnds): Promise<Opened> {
     const { batchBytesMax, inFlightBytesMax } = this.#options;
     const store = await EpochStore.open(this.#parts.log, this.#parts.ledger, ends);
-    return { store, runner: new CoreRunner({ ...this.#parts, store, batchBytesMax, inFlightBytesMax }) };
+    return {
+      store,
+      runner: new CoreRunner({ clockSessions: () => [], ...this.#parts, store, batchBytesMax, inFlightBytesMax }),
+    };
   }
 
   async #connectForEver(ends: LogEnds): Promise<void> {
@@ -227,7 +238,10 @@ export class Uplink {
     const connection: HubConnection = new HubConnection(
       { url: hubUrl, token, authorities, lookup, connectTimeoutMs, silenceMsMax, clock },
       {
-        opened: () => runner.opened(connection),
+        opened: () => {
+          this.#askedAtMs = clock.monotonicMs();
+          runner.opened(connection);
+        },
         frame: (frame) => this.#onFrame(runner, frame),
         closed: (error) => ended.reject(error),
       },
@@ -255,6 +269,8 @@ export class Uplink {
     this.#connections++;
     this.#lastError = undefined;
     this.#failureLog.connected({ hub: hubUrl, clockAheadMs: Math.round(clock.wallMs() - hubTimeMs) });
+    const sample = { hubMs: hubTimeMs, askedAtMs: this.#askedAtMs, answeredAtMs: this.#welcomedAtMs };
+    this.#parts.onHubTime?.(sample);
     this.#reportStatus();
   }
 

@@ -196,6 +196,12 @@ export type AgentStatusView = {
     readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
     readonly differences: readonly unknown[];
   };
+  readonly clock: {
+    readonly isKnown: boolean;
+    readonly source: string | null;
+    readonly doubt: string | null;
+    readonly sessions: number;
+  };
   readonly ingest: {
     readonly isWithoutRoom: boolean;
     readonly committedRecords: number;

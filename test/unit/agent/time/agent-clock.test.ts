@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import path from "node:path";
+import { suite, test } from "node:test";
+import type { TestContext } from "node:test";
+import { AgentClock } from "../../../../agent/time/agent-clock.ts";
+import { clockTable } from "../../../../agent/time/clock-table.ts";
+import { isProvisional, resolveTimestamp } from "../../../../shared/batch/provisional-time.ts";
+import { StreamError } from "../../../../shared/errors.ts";
+import { silentLogger } from "../../../../shared/logger.ts";
+import { onCleanUp } from "../../../support/clean-up.ts";
+import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
+import { tempDir } from "../../../support/temp-dir.ts";
+
+const NOW_MS = Date.UTC(2026, 10, 23, 8);
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+
+/** A gateway: a log that outlives its processes, and clocks that the test turns. */
+function gateway(t: TestContext) {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const log = new DirectExtensionLog(path.join(tempDir(t), "log.db"), [clockTable]);
+  onCleanUp(t, () => log.close());
+  const machine = {
+    /** What time it really is. */
+    nowMs: NOW_MS,
+    /** What the system clock shows too much. */
+    aheadMs: 0,
+    bootedAtMs: NOW_MS - 5000,
+    startedAtMs: NOW_MS,
+    bootId: "boot-1" as string | undefined,
+    synchronizedAtMs: undefined as number | undefined,
+    isDrained: false,
+  };
+  const clock = {
+    wallMs: () => machine.nowMs + machine.aheadMs,
+    monotonicMs: () => machine.nowMs - machine.startedAtMs,
+  };
+  const facts = () => ({
+    bootMs: () => machine.nowMs - machine.bootedAtMs,
+    bootId: machine.bootId,
+    synchronizedAtMs: () => machine.synchronizedAtMs,
+  });
+  const start = async (): Promise<AgentClock> => {
+    machine.startedAtMs = machine.nowMs;
+    const options = { log, clock, logger: silentLogger(), isDrained: () => machine.isDrained };
+    const opened = await AgentClock.open({ ...options, facts: facts() });
+    onCleanUp(t, () => opened.close());
+    return opened;
+  };
+  const pass = (ms: number): void => {
+    machine.nowMs += ms;
+    t.mock.timers.tick(1000);
+  };
+  const reboot = (bootId: string, offMs: number): void => {
+    machine.nowMs += offMs;
+    machine.bootedAtMs = machine.nowMs - 5000;
+    machine.bootId = bootId;
+  };
+  const hubSpeaks = (to: AgentClock): void => {
+    const asked = clock.monotonicMs();
+    machine.nowMs += 200;
+    to.hear({ hubMs: machine.nowMs - 100, askedAtMs: asked, answeredAtMs: asked + 200 });
+  };
+  /** The time of a stamp, as the hub would get it. */
+  const told = (by: AgentClock, stamp: number) => resolveTimestamp(stamp, by.sessions());
+  return { machine, log, start, pass, reboot, hubSpeaks, told };
+}
+
+/** Lets calls to the log go through. */
+const written = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+suite("agent clock", () => {
+  test("a clock that is right: records have its time, and it is remembered for the next boot", async (t) => {
+    const { machine, start, pass, reboot } = gateway(t);
+    const first = await start();
+    assert.equal(first.stamp(), NOW_MS);
+    pass(HOUR_MS);
+    assert.deepEqual([first.stamp(), first.wallMs()], [NOW_MS + HOUR_MS, NOW_MS + HOUR_MS]);
+    await first.close();
+    reboot("boot-2", DAY_MS);
+    machine.aheadMs = -2 * DAY_MS;
+    const second = await start();
+    assert.deepEqual(second.status(), {
+      isKnown: false,
+      source: null,
+      doubt: "behind",
+      systemAheadMs: -DAY_MS,
+      sessions: 1,
+    });
+    // The best guess for people: it has not been earlier since.
+    assert.equal(second.wallMs(), NOW_MS + HOUR_MS);
+  });
+
+  test("without a clock: stamps are provisional until the hub speaks, and get their time then", async (t) => {
+    const { machine, log, start, pass, hubSpeaks, told } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    assert.deepEqual(log.calls.at(-1), { method: "put", durability: "fsync" });
+    const stamps = [0, 1, 2].map(() => {
+      pass(HOUR_MS);
+      return clock.stamp();
+    });
+    assert.ok(stamps.every(isProvisional));
+    pass(HOUR_MS);
+    hubSpeaks(clock);
+    assert.deepEqual([clock.stamp(), clock.status().source], [machine.nowMs, "hub"]);
+    assert.deepEqual(
+      stamps.map((stamp) => told(clock, stamp)),
+      [1, 2, 3].map((hours) => ({ timestamp: NOW_MS + hours * HOUR_MS, quality: "corrected" })),
+    );
+    pass(HOUR_MS);
+    assert.equal(clock.stamp(), machine.nowMs);
+  });
+
+  test("killed without having learnt the time: the next process of the same boot learns it for both", async (t) => {
+    const { machine, start, pass, hubSpeaks, told } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const killed = await start();
+    const stamp = killed.stamp();
+    pass(HOUR_MS);
+    const next = await start();
+    const later = next.stamp();
+    assert.ok(later > stamp && isProvisional(later));
+    hubSpeaks(next);
+    await written();
+    assert.deepEqual(told(next, stamp), { timestamp: NOW_MS, quality: "corrected" });
+    // A third one knows it from the log.
+    pass(HOUR_MS);
+    const third = await start();
+    assert.deepEqual([third.stamp(), third.status().doubt], [machine.nowMs, "jumped"]);
+    assert.deepEqual(told(third, later), { timestamp: NOW_MS + HOUR_MS, quality: "corrected" });
+  });
+
+  test("off before the time was known: the order and the distances are right, and the record says that the hour is a guess", async (t) => {
+    const { machine, start, pass, reboot, hubSpeaks, told } = gateway(t);
+    const known = await start();
+    pass(HOUR_MS);
+    await known.close();
+    reboot("boot-2", DAY_MS);
+    machine.aheadMs = -machine.nowMs;
+    const lost = await start();
+    const stamps = [lost.stamp(), (pass(1000), lost.stamp())];
+    reboot("boot-3", DAY_MS);
+    const last = await start();
+    hubSpeaks(last);
+    assert.deepEqual(
+      stamps.map((stamp) => told(last, stamp)),
+      [0, 1000].map((ms) => ({ timestamp: NOW_MS + HOUR_MS + ms, quality: "estimated" })),
+    );
+  });
+
+  test("a jump of the system clock reaches no record, not even the first one after it", async (t) => {
+    const { machine, start, pass } = gateway(t);
+    const clock = await start();
+    for (const jumpMs of [5000 * DAY_MS, -HOUR_MS]) {
+      machine.aheadMs = jumpMs;
+      assert.equal(clock.stamp(), machine.nowMs);
+      pass(60_000);
+      assert.deepEqual([clock.stamp(), clock.status().doubt], [machine.nowMs, "jumped"]);
+      assert.equal(clock.status().systemAheadMs, jumpMs);
+      machine.aheadMs = 0;
+      pass(1000);
+      assert.deepEqual([clock.stamp(), clock.status().doubt], [machine.nowMs, null]);
+    }
+  });
+
+  test("NTP sets the clock: known, and followed from there", async (t) => {
+    const { machine, start, pass, told } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    const stamp = clock.stamp();
+    machine.aheadMs = 0;
+    machine.synchronizedAtMs = machine.nowMs;
+    pass(1000);
+    assert.deepEqual([clock.status().source, clock.stamp()], ["ntp", machine.nowMs]);
+    assert.deepEqual(told(clock, stamp), { timestamp: NOW_MS, quality: "corrected" });
+  });
+
+  test("a full log is no reason not to start: the session is written when there is room", async (t) => {
+    const { machine, log, start, pass } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    log.failure = new StreamError("LOG_FULL", "disk");
+    const clock = await start();
+    assert.ok(isProvisional(clock.stamp()));
+    pass(1000);
+    await written();
+    log.failure = undefined;
+    pass(1000);
+    await written();
+    const next = await start();
+    assert.equal(next.sessions().length, 1);
+  });
+
+  test("sessions are forgotten when the hub has everything, and not before", async (t) => {
+    const { machine, start, pass, hubSpeaks } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    machine.isDrained = true;
+    pass(120_000);
+    hubSpeaks(clock);
+    pass(30_000);
+    assert.equal(clock.status().sessions, 1);
+    machine.isDrained = false;
+    pass(60_000);
+    assert.equal(clock.status().sessions, 1);
+    machine.isDrained = true;
+    pass(1000);
+    assert.equal(clock.status().sessions, 0);
+    await written();
+    assert.equal((await start()).sessions().length, 0);
+  });
+});

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { AHEAD_MS, ClockState, JUMP_MS, RESTORED_MS } from "../../../../agent/time/clock-state.ts";
+import type { ClockStart, SavedClock } from "../../../../agent/time/clock-state.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 86_400_000;
+const BUILT_AT_MS = Date.UTC(2025, 0, 1);
+/** What time it really is when the gateway boots. */
+const NOW_MS = Date.UTC(2026, 10, 23, 8);
+
+/** A gateway that was off for a day, with a system clock that shows `wallMs` a minute after the boot. */
+function boot(
+  wallMs: number,
+  { saved, ...over }: Partial<Omit<ClockStart, "saved">> & { saved?: SavedClock | null } = {},
+) {
+  const lastKnown: SavedClock = { savedAtMs: NOW_MS - DAY_MS, offsetMs: NOW_MS - 9 * DAY_MS, bootId: "before" };
+  const state = new ClockState({
+    reading: { wallMs, bootMs: MINUTE_MS },
+    bootId: "now",
+    saved: saved === null ? undefined : (saved ?? lastKnown),
+    builtAtMs: BUILT_AT_MS,
+    isSynchronized: false,
+    ...over,
+  });
+  return { state, timeAt: (bootMs: number) => state.offsetMs + bootMs };
+}
+
+suite("clock state", () => {
+  test("a clock that can be right is believed", () => {
+    const { state, timeAt } = boot(NOW_MS);
+    assert.deepEqual([state.isKnown, state.source, state.isFollowing, state.doubt], [true, "system", true, undefined]);
+    assert.equal(timeAt(2 * MINUTE_MS), NOW_MS + MINUTE_MS);
+  });
+
+  for (const { name, wallMs, doubt } of [
+    { name: "1970", wallMs: MINUTE_MS, doubt: "behind" },
+    { name: "before the last known time", wallMs: NOW_MS - DAY_MS - 1, doubt: "behind" },
+    {
+      name: "the last known time, as if the gateway had not been off",
+      wallMs: NOW_MS - DAY_MS + RESTORED_MS - 1,
+      doubt: "restored",
+    },
+    { name: "years ahead", wallMs: NOW_MS - DAY_MS + AHEAD_MS + 1, doubt: "ahead" },
+  ] as const) {
+    test(`not believed: ${name}`, () => {
+      const { state, timeAt } = boot(wallMs);
+      assert.deepEqual([state.isKnown, state.doubt, state.isFollowing], [false, doubt, false]);
+      // The best guess goes on from the last known time.
+      assert.ok(timeAt(MINUTE_MS) >= NOW_MS - DAY_MS && timeAt(MINUTE_MS) < NOW_MS - DAY_MS + RESTORED_MS);
+    });
+  }
+
+  test("a first start has only the program's own age to go by", () => {
+    assert.equal(boot(BUILT_AT_MS - 1, { saved: null }).state.doubt, "behind");
+    assert.equal(boot(BUILT_AT_MS + 1, { saved: null }).state.source, "system");
+    assert.equal(boot(NOW_MS + 100 * AHEAD_MS, { saved: null }).state.source, "system");
+  });
+
+  test("where boots cannot be told apart, a restart is no restored clock", () => {
+    const saved = { savedAtMs: NOW_MS, offsetMs: 0, bootId: undefined };
+    assert.equal(boot(NOW_MS + 1000, { saved, bootId: undefined }).state.source, "system");
+  });
+
+  test("a system that says it is synchronized is believed, but not before the program was built", () => {
+    assert.equal(boot(NOW_MS - DAY_MS + 1, { isSynchronized: true }).state.source, "ntp");
+    assert.equal(boot(MINUTE_MS, { isSynchronized: true }).state.doubt, "behind");
+  });
+
+  test("what an earlier process of the same boot knew holds, whatever the clock was set to since", () => {
+    const saved = { savedAtMs: NOW_MS - 1000, offsetMs: NOW_MS - MINUTE_MS, bootId: "now" };
+    assert.equal(boot(NOW_MS, { saved }).state.isFollowing, true);
+    const { state, timeAt } = boot(NOW_MS + 5000 * DAY_MS, { saved });
+    assert.deepEqual([state.isKnown, state.isFollowing, state.systemAheadMs], [true, false, 5000 * DAY_MS]);
+    assert.equal(timeAt(MINUTE_MS), NOW_MS);
+  });
+
+  test("the hub tells the time, as it was in the middle between question and answer", () => {
+    const { state, timeAt } = boot(MINUTE_MS);
+    state.hear({ hubMs: NOW_MS, askedAtBootMs: 2 * MINUTE_MS, answeredAtBootMs: 2 * MINUTE_MS + 2000 });
+    assert.deepEqual([state.source, state.isFollowing, state.doubt], ["hub", false, undefined]);
+    assert.equal(timeAt(2 * MINUTE_MS + 1000), NOW_MS);
+  });
+
+  test("what the hub says of a clock that is right to the length of the way changes nothing", () => {
+    const { state, timeAt } = boot(NOW_MS);
+    state.hear({ hubMs: NOW_MS + JUMP_MS, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
+    assert.deepEqual([state.source, timeAt(MINUTE_MS)], ["system", NOW_MS]);
+    state.hear({ hubMs: NOW_MS + JUMP_MS + 1, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
+    assert.deepEqual([state.source, timeAt(MINUTE_MS)], ["hub", NOW_MS + JUMP_MS + 1]);
+  });
+
+  test("NTP goes before the hub", () => {
+    const { state, timeAt } = boot(NOW_MS, { isSynchronized: true });
+    state.hear({ hubMs: NOW_MS - DAY_MS, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
+    assert.deepEqual([state.source, timeAt(MINUTE_MS)], ["ntp", NOW_MS]);
+  });
+
+  test("somebody sets the clock: it is judged again", () => {
+    const { state, timeAt } = boot(MINUTE_MS);
+    // What a system without a battery had saved.
+    state.look({ wallMs: NOW_MS - DAY_MS + 1000, bootMs: 2 * MINUTE_MS }, false);
+    assert.equal(state.doubt, "restored");
+    state.look({ wallMs: NOW_MS + MINUTE_MS, bootMs: 2 * MINUTE_MS }, false);
+    assert.deepEqual([state.source, timeAt(2 * MINUTE_MS)], ["system", NOW_MS + MINUTE_MS]);
+  });
+
+  test("a clock that only goes on stays in doubt, until NTP says that it has set it", () => {
+    const { state } = boot(NOW_MS - DAY_MS + 1000);
+    for (let minutes = 2; minutes < 100; minutes++) {
+      state.look({ wallMs: NOW_MS - DAY_MS + 1000 + (minutes - 1) * MINUTE_MS, bootMs: minutes * MINUTE_MS }, false);
+    }
+    assert.equal(state.doubt, "restored");
+    state.look({ wallMs: NOW_MS + 99 * MINUTE_MS, bootMs: 100 * MINUTE_MS }, true);
+    assert.equal(state.source, "ntp");
+  });
+
+  test("a clock that drifts is followed; one that jumps is not, until it is back", () => {
+    const { state, timeAt } = boot(NOW_MS);
+    let driftMs = 0;
+    for (let minutes = 1; minutes < 100; minutes++) {
+      driftMs += 1000;
+      state.look({ wallMs: NOW_MS + (minutes - 1) * MINUTE_MS + driftMs, bootMs: minutes * MINUTE_MS }, false);
+    }
+    assert.deepEqual([state.isFollowing, timeAt(100 * MINUTE_MS)], [true, NOW_MS + 99 * MINUTE_MS + driftMs]);
+    for (const jumpMs of [5000 * DAY_MS, -60 * MINUTE_MS]) {
+      const bootMs = 100 * MINUTE_MS;
+      state.look({ wallMs: timeAt(bootMs) + jumpMs, bootMs }, false);
+      assert.deepEqual([state.isKnown, state.isFollowing, state.systemAheadMs], [true, false, jumpMs]);
+      assert.equal(timeAt(bootMs), NOW_MS + 99 * MINUTE_MS + driftMs);
+      state.look({ wallMs: timeAt(bootMs), bootMs }, false);
+      assert.equal(state.isFollowing, true);
+    }
+  });
+
+  test("a jump that the hub or NTP confirms is followed", () => {
+    for (const who of ["hub", "ntp"] as const) {
+      const { state, timeAt } = boot(NOW_MS);
+      state.look({ wallMs: NOW_MS + 60 * MINUTE_MS, bootMs: MINUTE_MS }, who === "ntp");
+      if (who === "hub") {
+        state.hear({ hubMs: NOW_MS + 60 * MINUTE_MS + 5, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
+      }
+      assert.deepEqual([state.source, state.isFollowing, timeAt(MINUTE_MS)], [who, true, NOW_MS + 60 * MINUTE_MS]);
+    }
+  });
+});
