@@ -28,6 +28,8 @@ export type ProgramOptions = {
   readonly data?: string;
   /** Becomes a YAML file. */
   readonly config?: object;
+  /** Where a hub's HTTP listener is; loopback unless said otherwise. The test itself reaches it there in any case. */
+  readonly httpHost?: string;
   readonly env?: Environment;
 };
 
@@ -116,7 +118,7 @@ export class HubProgram extends Program {
 
   private constructor(t: After, options: ProgramOptions, ports: { http: number; kafka: number }) {
     const data = options.data ?? tempDir(t);
-    const listeners = ["--http", `${HOST}:${ports.http}`, "--kafka", `${HOST}:${ports.kafka}`];
+    const listeners = ["--http", `${options.httpHost ?? HOST}:${ports.http}`, "--kafka", `${HOST}:${ports.kafka}`];
     super(data, ["hub", "--data", data, ...listeners, ...configArgs(t, options.config)], options.env ?? {});
     this.httpPort = ports.http;
     this.kafkaPort = ports.kafka;
