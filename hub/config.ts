@@ -29,6 +29,7 @@ import { usersSection } from "./access/users-config.ts";
 import { defaultGroupCoordinatorOptions } from "./group/coordinator-runner.ts";
 import { kafkaDefaults } from "./kafka/options.ts";
 import { defaultUplinkServerOptions as uplinkDefaults } from "./uplink/server.ts";
+import { UNGUESSABLE_LENGTH } from "./uplink/upgrade-limiter.ts";
 
 const data = z.strictObject({
   dir: text("data/hub", "Directory of the log. One hub at a time may use it."),
@@ -134,8 +135,9 @@ const uplink = z.strictObject({
   ),
   loginFailuresPerMinuteMax: wholeNumber(
     { min: 1, default: uplinkDefaults.loginFailuresPerMinuteMax },
-    "Attempts with a wrong token or none from one address other than loopback; then it is turned away for the rest of " +
-      "the minute, unless one of its agents is connected or was within the hour. The right token is not counted.",
+    "Attempts with a wrong token or none from one address other than loopback; further ones in the minute are refused. " +
+      `The right token is not counted, and heard all the same if it has ${UNGUESSABLE_LENGTH} characters or more, or if ` +
+      "an agent of that address is connected or was within the hour.",
   ),
 });
 

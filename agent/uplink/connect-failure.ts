@@ -8,6 +8,8 @@ const CLOCK_HINT = "Check the certificate, and this machine's clock: it may be w
 const NAME_HINT = "`uplink.hub` must call the hub by a name or address that stands in its certificate.";
 const AUTHORITY_HINT = "Name a PEM file with the authority's certificate in `uplink.caFile`; or is this not the hub?";
 
+const TOO_OFTEN_HINT =
+  "From this agent's address the hub has seen too many wrong tokens within a minute; whose are they?";
 /** Of a foreign server's text, what is told. */
 const SPOKEN_LENGTH_MAX = 64;
 
@@ -68,7 +70,7 @@ export function describeHttpAnswer(status: number, spoken?: string): StreamError
     case 403:
       return new StreamError("UNAUTHORIZED", `the hub refuses the uplink token (HTTP ${status})`);
     case 429:
-      return failure("OVERLOADED", "the hub asks to connect less often (HTTP 429)");
+      return failure("OVERLOADED", "the hub asks to connect less often (HTTP 429)", { hint: TOO_OFTEN_HINT });
     case 503:
       return failure("OVERLOADED", "the hub takes no more agents, or is stopping (HTTP 503)");
     case 426:

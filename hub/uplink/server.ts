@@ -22,7 +22,8 @@ import { InFlightPool } from "./in-flight-pool.ts";
 import type { DeclaredLoss, LossLedger, LossTotal } from "./loss-ledger.ts";
 import { AgentRegistry } from "./registry.ts";
 import type { AgentInfo, AgentIntroduction } from "./registry.ts";
-import { UpgradeLimiter } from "./upgrade-limiter.ts";
+import { UNGUESSABLE_LENGTH, UpgradeLimiter } from "./upgrade-limiter.ts";
+import type { UpgradeGuard } from "./upgrade-limiter.ts";
 
 export type UplinkServerOptions = {
   /** What agents have to present; without one everybody is let in. */
@@ -109,7 +110,7 @@ export class UplinkServer {
     this.#inFlight = new InFlightPool(this.#options.bytesInFlightMax);
     // All agents may sit behind one address.
     const limits = { failuresPerMinuteMax: loginFailuresPerMinuteMax, upgradesPerMinuteMax: agentsMax };
-    this.#limiter = new UpgradeLimiter(parts.clock, limits, token === undefined ? undefined : tokenCheck(token));
+    this.#limiter = new UpgradeLimiter(parts.clock, limits, token === undefined ? undefined : guardOf(token));
   }
 
   /** Takes a WebSocket handshake over from the HTTP server. */
@@ -246,11 +247,14 @@ export class UplinkServer {
 }
 
 /** In constant time: digests are of one length, whatever was sent. */
-function tokenCheck(expected: string): (authorization: string | undefined) => boolean {
+function guardOf(expected: string): UpgradeGuard {
   const expectedDigest = digest(expected);
-  return (authorization) => {
-    const token = /^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "";
-    return timingSafeEqual(digest(token), expectedDigest);
+  return {
+    isGuessable: expected.length < UNGUESSABLE_LENGTH,
+    isAuthorized: (authorization) => {
+      const token = /^Bearer (.+)$/i.exec(authorization ?? "")?.[1] ?? "";
+      return timingSafeEqual(digest(token), expectedDigest);
+    },
   };
 }
 

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import test from "node:test";
 import type { TestContext } from "node:test";
 import { WebSocket } from "ws";
+import { UNGUESSABLE_LENGTH } from "../../../hub/uplink/upgrade-limiter.ts";
 import { stampProducer } from "../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../shared/batch/records.ts";
 import { decodeHubFrame, encodeFrame } from "../../../shared/uplink/frame-codec.ts";
@@ -91,6 +92,19 @@ test("uplink server: every refusal of the upgrade has its status", async (t) => 
   assert.equal(await upgrade(hub, right, ["tributary.v1"]), 426);
   assert.equal(await upgrade(hub, right), 503);
 });
+
+for (const { length, status } of [
+  { length: UNGUESSABLE_LENGTH - 1, status: 429 },
+  { length: UNGUESSABLE_LENGTH, status: 101 },
+]) {
+  test(`uplink server: too many wrong tokens from an address -> the right one, of ${length} characters: ${status}`, async (t) => {
+    const token = "s".repeat(length);
+    const hub = await startUplinkHub(t, { options: { token, loginFailuresPerMinuteMax: 2 }, peerAddress: "192.0.2.7" });
+    const guesses = [await upgrade(hub, {}), await upgrade(hub, {}), await upgrade(hub, {})];
+    assert.deepEqual(guesses, [401, 401, 429]);
+    assert.equal(await upgrade(hub, { authorization: `Bearer ${token}` }), status);
+  });
+}
 
 test("uplink server: hello -> topics made, welcome with credit, and the agent is known", async (t) => {
   const hub = await startUplinkHub(t, { options: { creditBytes: 12_345 } });

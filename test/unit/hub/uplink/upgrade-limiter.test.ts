@@ -6,9 +6,10 @@ import { VirtualTimers } from "../../../support/virtual-timers.ts";
 const SITE = "192.0.2.1";
 const limits = { failuresPerMinuteMax: 2, upgradesPerMinuteMax: 3 };
 
-function guarded() {
+function guarded({ isGuessable = true } = {}) {
   const clock = new VirtualTimers();
-  const limiter = new UpgradeLimiter(clock, limits, (authorization) => authorization === "right");
+  const isAuthorized = (authorization: string | undefined): boolean => authorization === "right";
+  const limiter = new UpgradeLimiter(clock, limits, { isAuthorized, isGuessable });
   const tryAll = (address: string, ...tokens: (string | undefined)[]) =>
     tokens.map((token) => limiter.judge(address, token));
   return { clock, limiter, tryAll };
@@ -20,7 +21,7 @@ test("upgrade limiter: the right token is let in, however often", () => {
   assert.deepEqual([...new Set(verdicts)], ["admitted"]);
 });
 
-test("upgrade limiter: so many wrong tokens a minute and address, then nothing is heard, not even the right one", async () => {
+test("upgrade limiter: so many wrong tokens a minute and address, then nothing is heard that could be guessed", async () => {
   const { clock, tryAll } = guarded();
   assert.deepEqual(tryAll(SITE, "a", undefined, "b"), ["unauthorized", "unauthorized", "too-often"]);
   assert.deepEqual(tryAll(SITE, "right"), ["too-often"]);
@@ -29,6 +30,12 @@ test("upgrade limiter: so many wrong tokens a minute and address, then nothing i
   assert.deepEqual(tryAll(SITE, "c"), ["too-often"]);
   await clock.advance(1);
   assert.deepEqual(tryAll(SITE, "right", "c"), ["admitted", "unauthorized"]);
+});
+
+test("upgrade limiter: a token that nobody guesses is heard, whoever else hammers from there, as through one proxy", () => {
+  const { tryAll } = guarded({ isGuessable: false });
+  const verdicts = tryAll(SITE, "a", "b", "c", "right", "d");
+  assert.deepEqual(verdicts, ["unauthorized", "unauthorized", "too-often", "admitted", "too-often"]);
 });
 
 test("upgrade limiter: who hammers from an agent's own address does not lock the agent out", async () => {
