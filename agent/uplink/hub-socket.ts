@@ -23,6 +23,7 @@ export type HubSocketOptions = {
  * A name may have several addresses, which are tried one after the other. Node's 250 ms for each but the last would never
  * let a link through whose round trip takes two seconds; an address that is dead must leave time for the others, too.
  */
+const ADDRESS_MS_MAX = 3_000;
 const ADDRESSES_TRIED_IN_TIME = 3;
 
 const stageTexts: Readonly<Record<ConnectStage, string>> = {
@@ -56,7 +57,7 @@ export class HubSocket {
     const target = {
       host,
       port,
-      autoSelectFamilyAttemptTimeout: Math.ceil(connectTimeoutMs / ADDRESSES_TRIED_IN_TIME),
+      autoSelectFamilyAttemptTimeout: Math.min(ADDRESS_MS_MAX, Math.ceil(connectTimeoutMs / ADDRESSES_TRIED_IN_TIME)),
       ...(lookup === undefined ? {} : { lookup }),
     };
     const socket = isSecure

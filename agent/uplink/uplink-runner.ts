@@ -41,7 +41,7 @@ export type UplinkOptions = {
 export const defaultUplinkOptions: UplinkOptions = {
   batchBytesMax: 256 * 1024,
   inFlightBytesMax: 16 * 1024 * 1024,
-  connectTimeoutMs: 10_000,
+  connectTimeoutMs: 30_000,
   retryMinMs: 1_000,
   retryMaxMs: 300_000,
   silenceMsMax: 45_000,

@@ -2,7 +2,7 @@
  * The agents' way in: WebSockets on the hub's HTTP listener. Everything that can be refused is refused in the upgrade,
  * before a frame is read; after it every wait and every buffer has its limit.
  *
- *   upgrade ──▶ origin, rate, token, subprotocol, room ──▶ WebSocket ──hello within 10 s──▶ session
+ *   upgrade ──▶ origin, rate, token, subprotocol, room ──▶ WebSocket ──hello within 30 s──▶ session
  *
  * One connection an installation: the new one wins, because the old one is most likely dead and does not know it.
  */
@@ -52,7 +52,7 @@ export const defaultUplinkServerOptions: UplinkServerOptions = {
   agentsMax: 1000,
   creditBytes: 8 * 1024 * 1024,
   bytesInFlightMax: 256 * 1024 * 1024,
-  helloTimeoutMs: 10_000,
+  helloTimeoutMs: 30_000,
   pingMs: 20_000,
   silenceMsMax: 45_000,
   unreadBytesMax: 4 * 1024 * 1024,
