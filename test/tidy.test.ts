@@ -33,6 +33,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "shared/batch/{batch-builder,merge}.ts": "test/unit/shared/batch/records.test.ts",
   "hub/engine/*.ts": "test/conformance/engine.test.ts",
   "hub/group/consumer/{members,reconcile}.ts": "test/unit/hub/group/consumer/consumer-coordinator.test.ts",
+  "agent/forward-only/{forward-only,overlay-log}.ts": "test/crash/forward-only.test.ts",
   "agent/time/clock-table.ts": "test/unit/agent/time/agent-clock.test.ts",
   "agent/mqtt/{exact-copy,outgoing-queues,retained-store,session-*,will-store}.ts":
     "test/conformance/mqtt-persistence.test.ts",

@@ -33,6 +33,7 @@ export type CoreRunnerParts = {
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
   readonly batchBytesMax: number;
   readonly inFlightBytesMax: number;
+  readonly isLogReadOnly?: boolean | undefined;
   /** To make real timestamps of provisional ones. */
   readonly clockSessions: () => readonly ClockSession[];
   /** Delivered records that are removed together (cursors.ts). */
@@ -86,6 +87,7 @@ export class CoreRunner {
         socketBytesMax: SOCKET_BYTES_MAX,
         refusedMsMin: REFUSED_MS_MIN,
         refusedMsMax: REFUSED_MS_MAX,
+        isLogReadOnly: parts.isLogReadOnly,
       },
     });
     for (const topic of log.topics.values()) this.addSources(topic.partitions);
@@ -104,9 +106,14 @@ export class CoreRunner {
     return this.#core.settled(partition.id) ?? 0;
   }
 
-  addSources(partitions: readonly LogPartition[]): void {
-    for (const partition of partitions) this.#partitions.set(partition.id, partition);
-    this.#dispatch({ type: "sources", sources: partitions });
+  /** What has changed. With a partition come the others of its topic: they get their epochs before they have records. */
+  addSources(changed: readonly LogPartition[]): void {
+    const unknown = changed.filter(({ id }) => !this.#partitions.has(id));
+    const topics = new Set(unknown.map(({ topic }) => topic));
+    const siblings = [...topics].flatMap((topic) => this.#parts.log.topics.get(topic)?.partitions ?? []);
+    const sources = unknown.length === 0 ? changed : [...new Set([...changed, ...siblings])];
+    for (const partition of sources) this.#partitions.set(partition.id, partition);
+    this.#dispatch({ type: "sources", sources });
   }
 
   opened(sink: FrameSink): void {

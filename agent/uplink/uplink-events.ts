@@ -28,6 +28,8 @@ export type CoreOptions = {
   /** Before a refused batch is sent again; doubles with each refusal up to `refusedMsMax`. */
   readonly refusedMsMin: number;
   readonly refusedMsMax: number;
+  /** Nothing can be written down: a partition that needs a new epoch waits, for that has to be on disk before its first batch. */
+  readonly isLogReadOnly?: boolean | undefined;
 };
 
 export type CoreParts = {

@@ -67,6 +67,8 @@ export type UplinkParts = {
   readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
   /** The hub has more partitions of a topic than the log: make them. */
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
+  /** The log's disk takes no writes: what can be sent without writing anything down is sent. */
+  readonly isLogReadOnly?: boolean;
   /** Of the agent's clock: to make real timestamps of provisional ones. */
   readonly clockSessions?: () => readonly ClockSession[];
   /** The hub says what time it is. By the parts' monotonic clock. */

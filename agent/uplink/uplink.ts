@@ -19,6 +19,7 @@ import { disconnectLane, newLane } from "./lane.ts";
 import type { Lane, LaneSource, Placement } from "./lane.ts";
 import { LaneSender } from "./lane-sender.ts";
 import { planResume, rememberEpoch } from "./resume.ts";
+import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { LostRange, ResumeCause, ResumePlan } from "./resume.ts";
 import type { CoreParts, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
 
@@ -240,7 +241,8 @@ export class UplinkCore {
     this.#note("warn", "the hub does not have this partition; its records are kept", { topic, partition, delayMs });
   }
 
-  #resume(plans: readonly LanePlan[]): void {
+  #resume(all: readonly LanePlan[]): void {
+    const plans = this.#parts.options.isLogReadOnly === true ? this.#withoutNewEpochs(all) : all;
     if (this.#mustRenew || plans.some(({ plan }) => plan.epoch > PRODUCER_EPOCH_MAX)) return this.#renew(plans);
     const changes: AdoptChange[] = [];
     for (const { lane, plan, ...hub } of plans) {
@@ -254,6 +256,21 @@ export class UplinkCore {
       else changes.push(change);
     }
     if (changes.length > 0) this.#emit({ type: "adopt", changes });
+  }
+
+  #withoutNewEpochs(plans: readonly LanePlan[]): LanePlan[] {
+    return plans.filter(({ lane, plan }) => {
+      if (plan.newEpoch === undefined) return true;
+      this.#leaveUntilWritable(lane, plan.cause);
+      return false;
+    });
+  }
+
+  /** Until the next connection at the least. */
+  #leaveUntilWritable(lane: Lane, cause: ResumeCause | LossReason): void {
+    const { topic, partition } = lane.source;
+    lane.phase = "waiting";
+    this.#note("warn", "the partition cannot be forwarded while the disk takes no writes", { topic, partition, cause });
   }
 
   /** Until the change is on disk, nothing of the lane is sent and nothing of the plan is remembered. */
@@ -295,6 +312,7 @@ export class UplinkCore {
 
   /** The records of `range` never reach the hub; the lane goes on behind them in a new epoch. */
   #lose(lane: Lane, range: LostRange): void {
+    if (this.#parts.options.isLogReadOnly === true) return this.#leaveUntilWritable(lane, range.reason);
     const epoch = lane.epoch + 1;
     const firstOffset = range.to + 1;
     const newEpoch = { epoch, firstOffset, previousEnd: range.from };

@@ -34,6 +34,6 @@ async function runAgent(options: GivenOptions, context: CommandContext): Promise
   const { config, unusedVariables } = loadFrom(agent, options, context);
   const logger = createLogger("agent", config.logLevel);
   if (unusedVariables.length > 0) logger.info({ unusedVariables }, "variables that are not the agent's");
-  const { startAgent } = await import("../../agent/agent.ts");
-  await serve("agent", () => startAgent(config, { logger, clock: context.clock }), context);
+  const { startAgentOrForward } = await import("../../agent/forward-only/forward-only.ts");
+  await serve("agent", () => startAgentOrForward(config, { logger, clock: context.clock }), context);
 }

@@ -33,8 +33,14 @@ function memoryOf(message: FromWorker): ArrayBuffer[] {
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
 }
 
+/** Of the files beside the database, by their names in errno.h. */
+const diskErrors: ReadonlySet<string> = new Set(["EIO", "EROFS", "EACCES", "EPERM", "ENODEV", "ENXIO"]);
+
 export function sqliteError(error: unknown): StreamError {
   const code = (error as { code?: unknown }).code;
+  if (typeof code === "string" && diskErrors.has(code)) {
+    return new StreamError("LOG_IO", error instanceof Error ? error.message : code, { cause: error });
+  }
   if (typeof code !== "string" || !code.startsWith("SQLITE_")) return toStreamError(error);
   const message = error instanceof Error ? error.message : code;
   // The second is the index of the WAL, a file of its own that grows with it.

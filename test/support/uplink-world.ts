@@ -116,7 +116,7 @@ export class UplinkWorld {
   }
 
   /** The agent's process begins; what was in the memory of an earlier one is gone. */
-  async startAgent(): Promise<void> {
+  async startAgent({ isLogReadOnly = false } = {}): Promise<void> {
     await this.cut();
     this.#removeListener();
     const ledger = await LossLedger.load({ log: this.log, clock });
@@ -136,6 +136,7 @@ export class UplinkWorld {
         socketBytesMax: 5_000,
         refusedMsMin: 1,
         refusedMsMax: 1,
+        isLogReadOnly,
       },
     });
     for (const topic of this.log.topics.values()) this.#dispatch({ type: "sources", sources: topic.partitions });

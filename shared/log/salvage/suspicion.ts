@@ -4,7 +4,7 @@
  *   log.suspect   SQLite found the structure of the log damaged: salvage it, whatever it looks like
  *   log.running   the log is open; a start that finds it and no WAL knows that somebody has taken the WAL away
  */
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { LOG_FILE_NAME } from "../schema.ts";
 import { flush } from "./quarantine.ts";
@@ -27,7 +27,7 @@ export function suspicion(directory: string): string | undefined {
 }
 
 export function dispelSuspicion(directory: string): void {
-  rmSync(path.join(directory, SUSPECT_FILE_NAME), { force: true });
+  remove(path.join(directory, SUSPECT_FILE_NAME));
 }
 
 /** After the WAL itself is on the disk, with its name. */
@@ -43,11 +43,20 @@ export function noteRunning(directory: string): void {
 export function noteStopped(directory: string): void {
   const file = path.join(directory, RUNNING_FILE_NAME);
   if (!existsSync(file)) return;
-  rmSync(file, { force: true });
+  remove(file);
   flush(directory);
 }
 
 export function isWalGone(directory: string): boolean {
   const has = (name: string): boolean => existsSync(path.join(directory, name));
   return has(RUNNING_FILE_NAME) && has(LOG_FILE_NAME) && !has(`${LOG_FILE_NAME}-wal`);
+}
+
+/** Its errors say which they are; those of `rmSync` do not. */
+function remove(file: string): void {
+  try {
+    unlinkSync(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
 }

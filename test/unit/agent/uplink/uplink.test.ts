@@ -109,6 +109,30 @@ test("uplink: a damaged stored batch is declared lost and the rest arrives", asy
   assert.deepEqual(declared(world), ["1-2 corrupt", "4-4 corrupt"]);
 });
 
+test("uplink: a log that takes no writes is sent as far as no new epoch is needed, and goes on from there when it does", async () => {
+  const world = await startWorld({}, 3);
+  const [used, damaged, late] = [0, 1, 2].map((each) => world.log.partition(TOPIC, each));
+  world.log.append(used!, [1]);
+  world.log.append(damaged!, [2]);
+  await world.drain();
+  await world.cut();
+  world.log.append(used!, [3]);
+  for (const number of [4, 5, 6]) world.log.append(damaged!, [number], number === 5);
+  world.log.createTopic("late", 1);
+  world.log.append(world.log.partition("late", 0), [7]);
+  await world.startAgent({ isLogReadOnly: true });
+  await world.drain();
+  assert.deepEqual([world.stored(0), world.stored(1), world.stored(0, "late")], [[1, 3], [2, 4], []]);
+  assert.deepEqual(declared(world), []);
+  assert.equal(world.notes.filter((note) => note.includes("takes no writes")).length, 2);
+  await world.startAgent();
+  world.log.append(late!, [8]);
+  await world.drain();
+  assert.deepEqual([world.stored(0), world.stored(1), world.stored(2)], [[1, 3], [2, 4, 6], [8]]);
+  assert.deepEqual(world.stored(0, "late"), [7]);
+  assert.deepEqual(declared(world), ["2-2 corrupt"]);
+});
+
 test("uplink: a topic deleted at the hub is made again and what the log still has is delivered", async () => {
   const world = await startWorld();
   const partition = world.log.partition(TOPIC, 0);

@@ -1,0 +1,24 @@
+/** Whether the disk under a directory takes writes: a file that is made, flushed and removed. */
+import { randomBytes } from "node:crypto";
+import { open, rm } from "node:fs/promises";
+import path from "node:path";
+
+const PROBE_BYTES = 512;
+
+export async function takesWrites(directory: string): Promise<boolean> {
+  const file = path.join(directory, `probe-${randomBytes(4).toString("hex")}`);
+  try {
+    const handle = await open(file, "wx");
+    try {
+      await handle.writeFile(randomBytes(PROBE_BYTES));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await rm(file, { force: true }).catch(() => undefined);
+  }
+}
