@@ -5,7 +5,7 @@
  *   node bench/sd-wear.ts [--data DIR] [--scale 1] [--write]
  *
  * QoS 1, payloads of 100 bytes, every commit flushed; the agent forwards to a hub and deletes what it has confirmed. It
- * takes about five minutes; `--scale 0.2` shortens the runs to a fifth. `--write` makes docs/sd-wear.md of the result.
+ * takes about twelve minutes; `--scale 0.2` shortens the runs to a fifth. `--write` makes docs/sd-wear.md of the result.
  * How busy the machine is changes little: the bytes are counted, not the time they take.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -32,8 +32,8 @@ const GB = 1e9;
 
 /** Runs at low rates hardly load the machine, and can go side by side. */
 const rates = [
-  { perSecond: 1, seconds: 60, isParallel: true },
-  { perSecond: 10, seconds: 40, isParallel: true },
+  { perSecond: 1, seconds: 180, isParallel: true },
+  { perSecond: 10, seconds: 300, isParallel: true },
   { perSecond: 100, seconds: 20, isParallel: false },
   { perSecond: 1000, seconds: 15, isParallel: false },
 ] as const;
