@@ -27,8 +27,14 @@ export type CursorParts = {
   readonly log: Pick<PartitionedLog, "trim">;
   readonly store: Pick<EpochStore, "settle">;
   readonly logger: Logger;
-  /** What is delivered is removed when it has come to this. */
+  /** What is delivered is removed when it has come to this, as the log stores it. */
   readonly trimBytes: number;
+};
+
+type Moved = {
+  readonly settled: Offset;
+  /** What a trim would free. */
+  readonly storedBytes: number;
 };
 
 export function trimBytesOf(logBytesMax: number): number {
@@ -37,7 +43,9 @@ export function trimBytesOf(logBytesMax: number): number {
 
 export class Cursors {
   readonly #parts: CursorParts;
-  readonly #moved = new Map<LogPartition, Offset>();
+  readonly #moved = new Map<LogPartition, Moved>();
+  /** Before it, the log was asked to trim: it may still be at it. */
+  readonly #trimming = new Map<LogPartition, Offset>();
   readonly #delivered = new Map<string, { none: number; leader: number; all: number }>();
   #movedBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -47,15 +55,14 @@ export class Cursors {
     this.#parts = parts;
   }
 
-  settle(partition: LogPartition, settled: Offset, { records, bytes, acks }: Delivered): void {
+  settle(partition: LogPartition, settled: Offset, { records, acks }: Delivered): void {
     let counts = this.#delivered.get(partition.topic);
     if (counts === undefined) {
       counts = { none: 0, leader: 0, all: 0 };
       this.#delivered.set(partition.topic, counts);
     }
     counts[acks] += records;
-    this.#moved.set(partition, settled);
-    this.#movedBytes += bytes;
+    this.#move(partition, settled);
     if (this.#movedBytes >= this.#parts.trimBytes) void this.flush();
     else this.#timer ??= setTimeout(() => void this.flush(), TRIM_INTERVAL_MS);
   }
@@ -73,25 +80,45 @@ export class Cursors {
     return this.#flushing;
   }
 
+  #move(partition: LogPartition, settled: Offset): void {
+    const storedBytes = storedBetween(partition, this.#trimming.get(partition) ?? 0, settled);
+    this.#movedBytes += storedBytes - (this.#moved.get(partition)?.storedBytes ?? 0);
+    this.#moved.set(partition, { settled, storedBytes });
+  }
+
   async #write(): Promise<void> {
     if (this.#moved.size === 0) return;
     const moved = [...this.#moved];
     this.#moved.clear();
     this.#movedBytes = 0;
-    const changes = moved.map(([{ id }, settled]) => ({ partitionId: id, settled }));
+    const changes = moved.map(([{ id }, { settled }]) => ({ partitionId: id, settled }));
+    for (const [partition, { settled }] of moved) this.#trimming.set(partition, settled);
     try {
       // Asked for in one turn, so that they share a commit.
       const { log, store } = this.#parts;
-      await Promise.all([store.settle(changes), ...moved.map(([partition, settled]) => log.trim(partition, settled))]);
+      await Promise.all([
+        store.settle(changes),
+        ...moved.map(([partition, { settled }]) => log.trim(partition, settled)),
+      ]);
     } catch (error) {
       // Nothing is lost: the hub knows what it has. But what stays takes room, so it is tried again.
       const { code, message, retriable } = toStreamError(error);
       this.#parts.logger.warn({ code, reason: message }, "what the hub has could not be removed from the log");
       if (!retriable) return;
-      for (const [partition, settled] of moved) {
-        if (!this.#moved.has(partition)) this.#moved.set(partition, settled);
+      for (const [partition, { settled }] of moved) {
+        this.#trimming.delete(partition);
+        this.#move(partition, this.#moved.get(partition)?.settled ?? settled);
       }
       this.#timer ??= setTimeout(() => void this.flush(), RETRY_MS).unref();
     }
   }
+}
+
+/**
+ * Estimated by the share of the records. What was sent for them says little: batches are joined and compressed on their
+ * way, so a log at its cap may leave as a tenth of it.
+ */
+function storedBetween({ bytes, logStartOffset, logEndOffset }: LogPartition, from: Offset, end: Offset): number {
+  const count = end - Math.max(from, logStartOffset);
+  return count <= 0 ? 0 : (bytes * count) / (logEndOffset - logStartOffset);
 }

@@ -302,7 +302,7 @@ export class LaneSender {
     // What a rewound hub gets again was counted before.
     const records = Math.max(0, settled - lane.countedEnd);
     lane.countedEnd = Math.max(lane.countedEnd, settled);
-    const delivered = { records, bytes, acks: item.acks };
+    const delivered = { records, acks: item.acks };
     this.#ports.emit({ type: "settled", laneId: lane.source.id, settled, delivered });
     this.wake(lane);
     if (lane.phase === "held") this.#treat(lane);

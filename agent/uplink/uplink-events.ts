@@ -107,4 +107,4 @@ export type UplinkEffect =
       readonly fields: Readonly<Record<string, unknown>>;
     };
 
-export type Delivered = { readonly records: number; readonly bytes: number; readonly acks: Acks };
+export type Delivered = { readonly records: number; readonly acks: Acks };

@@ -307,7 +307,7 @@ export class UplinkCore {
     const records = isContinued ? Math.max(0, settled - countedEnd) : 0;
     lane.countedEnd = Math.max(countedEnd, settled);
     if (settled <= source.logStartOffset) return;
-    this.#emit({ type: "settled", laneId: source.id, settled, delivered: { records, bytes: 0, acks } });
+    this.#emit({ type: "settled", laneId: source.id, settled, delivered: { records, acks } });
   }
 
   /** The records of `range` never reach the hub; the lane goes on behind them in a new epoch. */

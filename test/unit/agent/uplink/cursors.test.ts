@@ -3,10 +3,12 @@ import test from "node:test";
 import { Cursors, RETRY_MS, TRIM_INTERVAL_MS, trimBytesOf } from "../../../../agent/uplink/cursors.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import { silentLogger } from "../../../../shared/logger.ts";
+import type { LogPartition } from "../../../../shared/log/partitioned-log.ts";
+import { settled as quiet } from "../../../support/virtual-timers.ts";
 import { VirtualPartition } from "../../../support/virtual-log.ts";
 
 const partition = new VirtualPartition(7, "readings", 0);
-const delivered = (records: number, bytes = 10) => ({ records, bytes, acks: "all" }) as const;
+const delivered = (records: number) => ({ records, acks: "all" }) as const;
 
 function start(failures: Error[] = []) {
   const writes: string[] = [];
@@ -38,11 +40,47 @@ test("cursors: many acknowledgements are one write in ten seconds", async (t) =>
   assert.deepEqual(writes, ["settle 7@50", "trim 50"]);
 });
 
-test("cursors: enough bytes are written at once", async () => {
+/** Of `count` records, `bytes` each. */
+const stored = (count: number, bytes: number) => {
+  const place = {
+    id: 7,
+    topic: "readings",
+    partition: 0,
+    logStartOffset: 0,
+    logEndOffset: count,
+    bytes: count * bytes,
+  };
+  return place satisfies LogPartition;
+};
+
+test("cursors: when enough of the log is delivered it is removed at once, however little was sent for it", async () => {
   const { cursors, writes } = start();
-  cursors.settle(partition, 5, delivered(5, 1000));
-  await cursors.flush();
-  assert.deepEqual(writes, ["settle 7@5", "trim 5"]);
+  const place = stored(100, 50);
+  cursors.settle(place, 10, delivered(10));
+  cursors.settle(place, 19, delivered(9));
+  await quiet();
+  assert.deepEqual(writes, []);
+  cursors.settle(place, 20, delivered(1));
+  await quiet();
+  assert.deepEqual(writes, ["settle 7@20", "trim 20"]);
+});
+
+test("cursors: what the log is removing already counts no second time", async () => {
+  const { cursors, writes } = start();
+  const place = stored(100, 50);
+  cursors.settle(place, 20, delivered(20));
+  // The log has not told yet that it starts at 20.
+  for (let end = 21; end < 40; end++) cursors.settle(place, end, delivered(1));
+  await quiet();
+  assert.deepEqual(writes, ["settle 7@39", "trim 39"]);
+  place.logStartOffset = 39;
+  place.bytes = 61 * 50;
+  for (let end = 40; end < 59; end++) cursors.settle(place, end, delivered(1));
+  await quiet();
+  assert.equal(writes.length, 2);
+  cursors.settle(place, 59, delivered(1));
+  await quiet();
+  assert.deepEqual(writes.slice(2), ["settle 7@59", "trim 59"]);
 });
 
 test("cursors: how much is enough follows from what the log may take", () => {
@@ -52,7 +90,7 @@ test("cursors: how much is enough follows from what the log may take", () => {
 test("cursors: delivered records are counted by topic and acks", async () => {
   const { cursors } = start();
   cursors.settle(partition, 5, delivered(5));
-  cursors.settle(partition, 7, { records: 2, bytes: 1, acks: "none" });
+  cursors.settle(partition, 7, { records: 2, acks: "none" });
   assert.deepEqual(Object.fromEntries(cursors.delivered()), { readings: { none: 2, leader: 0, all: 5 } });
   await cursors.flush();
 });
