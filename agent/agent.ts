@@ -150,11 +150,9 @@ async function startCore(lifecycle: Lifecycle, { onFatal, statusReport, ...parts
     startMsMax: Infinity,
   });
   log.onFatal(onFatal);
-  let uplink: Uplink | undefined;
   const time = await lifecycle.start({
     name: "the clock",
-    start: () =>
-      AgentClock.open({ log, clock, logger, isDrained: () => uplink !== undefined && isDrained(log, uplink) }),
+    start: () => AgentClock.open({ log, clock, logger }),
     stop: (part) => part.close(),
   });
   const ledger = await LossLedger.load({ log, clock: time });
@@ -164,7 +162,7 @@ async function startCore(lifecycle: Lifecycle, { onFatal, statusReport, ...parts
     stop: (part) => part.stop(),
   });
   // It marks where the log ends now, and does not wait for the hub.
-  uplink = await lifecycle.start({
+  const uplink = await lifecycle.start({
     name: "the uplink",
     start: () => startUplink(config, { log, ledger, routes, logger, clock: time, statusReport }),
     stop: (part) => part?.close(),
@@ -172,14 +170,6 @@ async function startCore(lifecycle: Lifecycle, { onFatal, statusReport, ...parts
   const core: Core = { ...parts, log, ledger, space, uplink, time, qosTwo: await QosTwoPackets.load(log) };
   await lifecycle.start({ name: "the expiry", start: () => startExpiry(core), stop: (part) => part?.stop() });
   return core;
-}
-
-/** The hub has every record that is in the log. */
-function isDrained(log: WorkerLog, uplink: Uplink): boolean {
-  for (const { partitions } of log.topics.values()) {
-    for (const partition of partitions) if (uplink.pendingFrom(partition) < partition.logEndOffset) return false;
-  }
-  return true;
 }
 
 /** Counts by name, for people and metrics. */

@@ -70,7 +70,7 @@ async function startForwarder(
   );
   const time = await lifecycle.start({
     name: "the clock",
-    start: () => AgentClock.open({ log, clock, logger, isDrained: () => false }),
+    start: () => AgentClock.open({ log, clock, logger }),
     stop: (part) => part.close(),
   });
   const ledger = await LossLedger.load({ log, clock: time });

@@ -13,9 +13,9 @@ import { provisionalTimestamp } from "../../shared/batch/provisional-time.ts";
 import type { ClockSession } from "../../shared/batch/provisional-time.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { toStreamError } from "../../shared/errors.ts";
-import type { Timestamp } from "../../shared/ids.ts";
+import type { Offset, Timestamp } from "../../shared/ids.ts";
 import type { Durability } from "../../shared/record.ts";
-import type { PartitionedLog } from "../../shared/log/partitioned-log.ts";
+import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { ClockSessions } from "./clock-sessions.ts";
 import { ClockState, JUMP_MS } from "./clock-state.ts";
@@ -27,6 +27,7 @@ import type { StoredClock, StoredSession } from "./clock-table.ts";
 const BUILT_AT_MS: Timestamp = Date.UTC(2025, 0, 1);
 const LOOK_MS = 1000;
 const MS_PER_SECOND = 1000;
+const NS_PER_MS = 1e6;
 /** What a power cut takes from the last known time. Every write wears the card. */
 const SAVE_MS = 600_000;
 /** What was stamped provisionally is in the log by then. */
@@ -47,11 +48,9 @@ export type ClockFacts = {
 };
 
 export type AgentClockOptions = {
-  readonly log: Pick<PartitionedLog, "call" | "query">;
+  readonly log: Pick<PartitionedLog, "call" | "query" | "topics">;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** The hub has every record of the log: nobody needs the sessions any more. */
-  readonly isDrained: () => boolean;
   readonly facts?: ClockFacts;
 };
 
@@ -85,6 +84,8 @@ export class AgentClock implements Clock {
   #isFollowing: boolean;
   #savedAtMs = -Infinity;
   #knownAtMs = 0;
+  /** Records stamped provisionally lie before these ends. */
+  #provisionalEnds: readonly { readonly partition: LogPartition; readonly end: Offset }[] | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   private constructor(options: AgentClockOptions, facts: ClockFacts, { saved, sessions }: StoredClock) {
@@ -116,11 +117,14 @@ export class AgentClock implements Clock {
   stamp(): Timestamp {
     const wallMs = this.#options.clock.wallMs();
     const step = wallMs - this.#lastWallMs;
-    if (this.#isFollowing && step < STEP_MS_MAX && step > -STEP_MS_MAX) {
+    if (step < STEP_MS_MAX && step > -STEP_MS_MAX) {
       this.#lastWallMs = wallMs;
-      return wallMs;
+      if (this.#isFollowing) return wallMs;
+    } else {
+      this.#look();
     }
-    return this.#stampSlowly();
+    if (this.#state.isKnown) return this.wallMs();
+    return provisionalTimestamp(this.#session, this.#bootMs());
   }
 
   /** The time, or the best guess at it. */
@@ -137,7 +141,11 @@ export class AgentClock implements Clock {
     this.#look();
     const bootAtZeroMs = this.#bootAtZeroMs;
     const answer = { hubMs, askedAtBootMs: bootAtZeroMs + askedAtMs, answeredAtBootMs: bootAtZeroMs + answeredAtMs };
-    this.#change(() => this.#state.hear(answer));
+    this.#change(() => {
+      if (this.#state.hear(answer)) return;
+      const hub = new Date(hubMs).toISOString();
+      this.#options.logger.warn({ hub }, "the hub's clock cannot be right; it is not believed");
+    });
   }
 
   /** To turn provisional timestamps into real ones. */
@@ -187,12 +195,6 @@ export class AgentClock implements Clock {
     }, LOOK_MS).unref();
   }
 
-  #stampSlowly(): Timestamp {
-    this.#look();
-    if (this.#state.isKnown) return this.wallMs();
-    return provisionalTimestamp(this.#session, this.#bootMs());
-  }
-
   #look(): void {
     const synchronizedAtMs = this.#facts.synchronizedAtMs();
     const isJustSynchronized = synchronizedAtMs !== undefined && synchronizedAtMs !== this.#synchronizedAtMs;
@@ -204,10 +206,23 @@ export class AgentClock implements Clock {
     else if (this.#state.isKnown && reading.bootMs - this.#savedAtMs >= SAVE_MS) this.#persist([this.#saveCall()]);
   }
 
-  /** Records that came before the time was known are in the log by now, and none is stamped so any more. */
+  /**
+   * When no record is left that they could be needed for. A hub that falls back to a backup is sent again what is still in
+   * the log, so it does not do that it has everything; and under load there is always something it does not have yet.
+   */
   #forgetSessions(): void {
     if (this.#sessions.count === 0 || !this.#state.isKnown) return;
-    if (this.monotonicMs() - this.#knownAtMs < FORGET_MS || !this.#options.isDrained()) return;
+    if (this.monotonicMs() - this.#knownAtMs < FORGET_MS) return;
+    const { topics } = this.#options.log;
+    // Records that came before the time was known are in the log by now, and none is stamped so any more.
+    this.#provisionalEnds ??= [...topics.values()].flatMap((topic) =>
+      topic.partitions.map((partition) => ({ partition, end: partition.logEndOffset })),
+    );
+    const isLeft = this.#provisionalEnds.some(({ partition, end }) => {
+      const isThere = topics.get(partition.topic)?.partitions.includes(partition) === true;
+      return isThere && partition.logStartOffset < end;
+    });
+    if (isLeft) return;
     this.#sessions.forget();
     this.#persist([toCall("forget", undefined)]);
   }
@@ -288,7 +303,8 @@ function toCall(method: string, args: unknown) {
 }
 
 const machineFacts: ClockFacts = {
-  bootMs: () => os.uptime() * MS_PER_SECOND,
+  // A container may have an uptime of its own, which begins anew; the kernel's clock goes on under it, but not in sleep.
+  bootMs: () => Math.max(os.uptime() * MS_PER_SECOND, Number(process.hrtime.bigint()) / NS_PER_MS),
   bootId: orUndefined(() => readFileSync(BOOT_ID_FILE, "latin1").trim()),
   synchronizedAtMs: () => orUndefined(() => statSync(SYNCHRONIZED_FILE).mtimeMs),
 };

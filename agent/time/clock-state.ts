@@ -75,7 +75,7 @@ export class ClockState {
     this.#floorMs = Math.max(builtAtMs, saved?.savedAtMs ?? 0);
     this.#systemOffsetMs = reading.wallMs - reading.bootMs;
     this.#offsetMs = this.#systemOffsetMs;
-    if (saved !== undefined && bootId !== undefined && saved.bootId === bootId) {
+    if (saved !== undefined && bootId !== undefined && isSameBoot(saved, start)) {
       // It was known in this boot already: whatever the clock was set to since, the monotonic one went on.
       this.#source = "system";
       this.#isFollowing = isClose(this.#systemOffsetMs, saved.offsetMs);
@@ -137,17 +137,29 @@ export class ClockState {
     if (this.#isFollowing) this.#offsetMs = this.#systemOffsetMs;
   }
 
-  /** The hub's word goes before everything but NTP's, to what the way of its message leaves open. */
-  hear({ hubMs, askedAtBootMs, answeredAtBootMs }: HubTime): void {
+  /**
+   * The hub's word goes before everything but NTP's, to what the way of its message leaves open. False if its clock cannot
+   * be right itself: a hub is a machine that may have lost its battery, and must not take its agents along.
+   */
+  hear({ hubMs, askedAtBootMs, answeredAtBootMs }: HubTime): boolean {
+    if (!this.#isPossible(hubMs, answeredAtBootMs)) return false;
     const offsetMs = hubMs - (askedAtBootMs + answeredAtBootMs) / 2;
     const slackMs = JUMP_MS + (answeredAtBootMs - askedAtBootMs) / 2;
     if (this.isKnown) {
-      if (Math.abs(offsetMs - this.#offsetMs) <= slackMs) return;
-      if (this.#isSynchronized && this.#isFollowing) return;
+      if (Math.abs(offsetMs - this.#offsetMs) <= slackMs) return true;
+      if (this.#isSynchronized && this.#isFollowing) return true;
     }
     this.#source = "hub";
     this.#isFollowing = Math.abs(this.#systemOffsetMs - offsetMs) <= slackMs;
     this.#offsetMs = this.#isFollowing ? this.#systemOffsetMs : offsetMs;
+    return true;
+  }
+
+  #isPossible(hubMs: Timestamp, bootMs: number): boolean {
+    if (hubMs < this.#start.builtAtMs) return false;
+    // A system clock may be the date of its image, years ago; what NTP or a hub has said is not.
+    const isVouched = this.#source === "ntp" || this.#source === "hub";
+    return !isVouched || hubMs - (this.#offsetMs + bootMs) <= AHEAD_MS;
   }
 
   /** Sets the source if the clock can be believed, else the doubt. */
@@ -161,6 +173,11 @@ export class ClockState {
       this.#doubt = "restored";
     } else this.#source = "system";
   }
+}
+
+/** In a container the uptime may begin anew while the kernel's boot id stays: then `offsetMs` means nothing any more. */
+function isSameBoot({ bootId, savedAtMs, offsetMs }: SavedClock, start: ClockStart): boolean {
+  return bootId === start.bootId && start.reading.bootMs >= savedAtMs - offsetMs;
 }
 
 function isClose(one: number, other: number): boolean {

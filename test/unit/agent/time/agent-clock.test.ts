@@ -29,20 +29,27 @@ function gateway(t: TestContext) {
     startedAtMs: NOW_MS,
     bootId: "boot-1" as string | undefined,
     synchronizedAtMs: undefined as number | undefined,
-    isDrained: false,
+    /** Asked for; reading them costs more than a message may. */
+    bootReads: 0,
   };
+  const partition = { id: 1, topic: "t", partition: 0, logStartOffset: 0, logEndOffset: 0, bytes: 0 };
+  const topics = new Map([["t", { name: "t", id: Buffer.alloc(16), partitions: [partition], config: {} }]]);
+  const stored = { topics, call: log.call.bind(log), query: log.query.bind(log) };
   const clock = {
     wallMs: () => machine.nowMs + machine.aheadMs,
     monotonicMs: () => machine.nowMs - machine.startedAtMs,
   };
   const facts = () => ({
-    bootMs: () => machine.nowMs - machine.bootedAtMs,
+    bootMs: () => {
+      machine.bootReads++;
+      return machine.nowMs - machine.bootedAtMs;
+    },
     bootId: machine.bootId,
     synchronizedAtMs: () => machine.synchronizedAtMs,
   });
   const start = async (): Promise<AgentClock> => {
     machine.startedAtMs = machine.nowMs;
-    const options = { log, clock, logger: silentLogger(), isDrained: () => machine.isDrained };
+    const options = { log: stored, clock, logger: silentLogger() };
     const opened = await AgentClock.open({ ...options, facts: facts() });
     onCleanUp(t, () => opened.close());
     return opened;
@@ -63,7 +70,7 @@ function gateway(t: TestContext) {
   };
   /** The time of a stamp, as the hub would get it. */
   const told = (by: AgentClock, stamp: number) => resolveTimestamp(stamp, by.sessions());
-  return { machine, log, start, pass, reboot, hubSpeaks, told };
+  return { machine, log, partition, topics, start, pass, reboot, hubSpeaks, told };
 }
 
 /** Lets calls to the log go through. */
@@ -113,10 +120,11 @@ suite("agent clock", () => {
   });
 
   test("killed without having learnt the time: the next process of the same boot learns it for both", async (t) => {
-    const { machine, start, pass, hubSpeaks, told } = gateway(t);
+    const { machine, partition, start, pass, hubSpeaks, told } = gateway(t);
     machine.aheadMs = -NOW_MS;
     const killed = await start();
     const stamp = killed.stamp();
+    partition.logEndOffset = 2;
     pass(HOUR_MS);
     const next = await start();
     const later = next.stamp();
@@ -191,22 +199,84 @@ suite("agent clock", () => {
     assert.equal(next.sessions().length, 1);
   });
 
-  test("sessions are forgotten when the hub has everything, and not before", async (t) => {
-    const { machine, start, pass, hubSpeaks } = gateway(t);
+  test("sessions are forgotten when the last record of theirs has left the log, though new ones always wait", async (t) => {
+    const { machine, partition, start, pass, hubSpeaks } = gateway(t);
     machine.aheadMs = -NOW_MS;
     const clock = await start();
-    machine.isDrained = true;
+    partition.logEndOffset = 100;
     pass(120_000);
     hubSpeaks(clock);
+    partition.logStartOffset = 100;
     pass(30_000);
-    assert.equal(clock.status().sessions, 1);
-    machine.isDrained = false;
+    assert.equal(clock.status().sessions, 1, "what came before may be on its way to the log");
+    partition.logEndOffset = 150;
     pass(60_000);
+    partition.logStartOffset = 149;
+    partition.logEndOffset = 200;
+    pass(1000);
     assert.equal(clock.status().sessions, 1);
-    machine.isDrained = true;
+    partition.logStartOffset = 150;
+    partition.logEndOffset = 250;
     pass(1000);
     assert.equal(clock.status().sessions, 0);
     await written();
     assert.equal((await start()).sessions().length, 0);
+  });
+
+  test("sessions: a topic that is deleted needs them no more", async (t) => {
+    const { machine, partition, topics, start, pass, hubSpeaks } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    partition.logEndOffset = 100;
+    hubSpeaks(clock);
+    pass(120_000);
+    assert.equal(clock.status().sessions, 1);
+    topics.delete("t");
+    pass(1000);
+    assert.equal(clock.status().sessions, 0);
+  });
+
+  test("a clock that is unset, or has jumped, costs a record no look at the system", async (t) => {
+    const { machine, start, pass, hubSpeaks } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    const readsOf = (work: () => void): number => {
+      const before = machine.bootReads;
+      work();
+      return machine.bootReads - before;
+    };
+    const stamps = (): void => {
+      for (let record = 0; record < 100; record++) {
+        machine.nowMs++;
+        clock.stamp();
+      }
+    };
+    assert.equal(readsOf(stamps), 0);
+    hubSpeaks(clock);
+    machine.aheadMs = 10 * DAY_MS;
+    assert.equal(readsOf(stamps), 1, "where it jumps");
+    assert.equal(readsOf(stamps), 0);
+    pass(1000);
+    assert.equal(clock.stamp(), machine.nowMs);
+  });
+
+  test("a container that starts anew under the same kernel: what was known of the time before means nothing to it", async (t) => {
+    const { machine, start, pass, reboot, hubSpeaks, told } = gateway(t);
+    const first = await start();
+    pass(HOUR_MS);
+    await first.close();
+    reboot("boot-1", HOUR_MS);
+    const second = await start();
+    assert.equal(second.status().isKnown, true);
+    assert.equal(told(second, second.stamp()).timestamp, machine.nowMs);
+    hubSpeaks(second);
+    assert.equal(second.stamp(), machine.nowMs);
+  });
+
+  test("a hub without a clock is not believed: records wait for a better one, or keep the time they had", async (t) => {
+    const { machine, start } = gateway(t);
+    const clock = await start();
+    clock.hear({ hubMs: 60_000, askedAtMs: 0, answeredAtMs: 0 });
+    assert.deepEqual([clock.stamp(), clock.status().source], [machine.nowMs, "system"]);
   });
 });

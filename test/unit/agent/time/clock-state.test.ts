@@ -143,4 +143,32 @@ suite("clock state", () => {
       assert.deepEqual([state.source, state.isFollowing, timeAt(MINUTE_MS)], [who, true, NOW_MS + 60 * MINUTE_MS]);
     }
   });
+
+  test("the hub's clock is not believed when it cannot be right: unset, or years ahead of what NTP or a hub has said", () => {
+    const hear = (state: ClockState, hubMs: number): boolean =>
+      state.hear({ hubMs, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
+    const { state: known, timeAt } = boot(NOW_MS);
+    for (const hubMs of [0, MINUTE_MS, BUILT_AT_MS - 1]) {
+      assert.equal(hear(known, hubMs), false, `${hubMs}`);
+      assert.deepEqual([known.source, timeAt(MINUTE_MS)], ["system", NOW_MS]);
+    }
+    // The clock may be the date of its image, years ago.
+    assert.equal(hear(known, NOW_MS + AHEAD_MS + DAY_MS), true);
+    assert.equal(timeAt(MINUTE_MS), NOW_MS + AHEAD_MS + DAY_MS);
+    assert.equal(hear(known, NOW_MS + 3 * AHEAD_MS), false);
+    assert.equal(timeAt(MINUTE_MS), NOW_MS + AHEAD_MS + DAY_MS);
+    const { state: unknown } = boot(MINUTE_MS);
+    assert.equal(hear(unknown, MINUTE_MS), false);
+    assert.equal(unknown.isKnown, false);
+    // It lay in a drawer for years.
+    assert.equal(hear(unknown, NOW_MS + 2 * AHEAD_MS), true);
+    assert.deepEqual([unknown.source, unknown.offsetMs], ["hub", NOW_MS + 2 * AHEAD_MS - MINUTE_MS]);
+  });
+
+  test("the same boot id with an uptime that has begun anew is another boot", () => {
+    const saved = { savedAtMs: NOW_MS - DAY_MS, offsetMs: NOW_MS - 9 * DAY_MS, bootId: "now" };
+    const { state, timeAt } = boot(NOW_MS, { saved });
+    assert.deepEqual([state.source, state.isFollowing, timeAt(MINUTE_MS)], ["system", true, NOW_MS]);
+    assert.equal(boot(MINUTE_MS, { saved }).state.doubt, "behind");
+  });
 });
