@@ -1,15 +1,22 @@
 /**
  * Looks into the log of an agent or a hub, running or not: read-only, in short reads, so that it neither disturbs the
- * writer nor keeps its WAL from being emptied. Unlike the log's own reader it shows damaged batches too.
+ * writer nor keeps its WAL from being emptied. Unlike the log's own reader it shows damaged batches too. Provisional
+ * timestamps of an agent are shown as the times that its records would leave with now.
  */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Database, Statement } from "better-sqlite3";
+import { ClockSessions } from "../agent/time/clock-sessions.ts";
+import { clockTable } from "../agent/time/clock-table.ts";
+import type { StoredClock } from "../agent/time/clock-table.ts";
+import { QUALITY_HEADER } from "../shared/batch/merge.ts";
+import { isProvisional, resolveTimestamp } from "../shared/batch/provisional-time.ts";
+import type { ClockSession } from "../shared/batch/provisional-time.ts";
 import { codecOf, hasValidCrc, readBatchHeader } from "../shared/batch/record-batch.ts";
 import type { BatchHeader, Codec } from "../shared/batch/record-batch.ts";
 import { decodeRecords } from "../shared/batch/records.ts";
 import { StreamError } from "../shared/errors.ts";
-import type { Offset, Partition } from "../shared/ids.ts";
+import type { Offset, Partition, Timestamp } from "../shared/ids.ts";
 import { openForReading } from "../shared/log/open-database.ts";
 import { BASE_OFFSET_SQL, LOG_FILE_NAME, OFFSET_MAX, batchKey } from "../shared/log/schema.ts";
 import type { StoredRecord } from "../shared/record.ts";
@@ -33,6 +40,8 @@ export type BatchInspection = {
   /** Undefined when the header itself cannot be read. */
   readonly header: BatchHeader | undefined;
   readonly codec: Codec | undefined;
+  /** Of the newest record. */
+  readonly maxTimestamp: Timestamp | undefined;
   /** What is wrong with the batch; undefined when its CRC, place and size agree. */
   readonly damage: string | undefined;
   readonly batch: Buffer;
@@ -51,6 +60,8 @@ export class LogInspection {
   readonly #size: Statement<[{ from: bigint; to: bigint }], SizeRow>;
   readonly #floor: Statement<[bigint, bigint], { base: Offset; delta: number }>;
   readonly #batches: Statement<[bigint, bigint, number], BatchRow>;
+  /** Of an agent's clock. */
+  readonly sessions: readonly ClockSession[];
 
   /** `place` is a data directory or the log file itself. @throws StreamError LOG_IO when there is no readable log. */
   constructor(place: string) {
@@ -69,6 +80,7 @@ export class LogInspection {
     this.#batches = this.#database.prepare(
       `SELECT ${BASE_OFFSET_SQL} AS base, last_offset_delta AS delta, bytes FROM batch WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?`,
     );
+    this.sessions = readSessions(this.#database);
   }
 
   partitions(): PartitionSummary[] {
@@ -119,7 +131,7 @@ export class LogInspection {
     let from = floor !== undefined && floor.base + floor.delta >= offset ? floor.base : offset;
     for (;;) {
       const rows = this.#batches.all(batchKey(row.id, from), batchKey(row.id, OFFSET_MAX), READ_ROW_COUNT);
-      for (const batch of rows) yield inspectBatch(row, batch);
+      for (const batch of rows) yield inspectBatch(row, batch, this.sessions);
       const last = rows.at(-1);
       if (last === undefined || rows.length < READ_ROW_COUNT) return;
       from = last.base + 1;
@@ -127,7 +139,11 @@ export class LogInspection {
   }
 }
 
-function inspectBatch(at: { topic: string; partition: Partition }, row: BatchRow): BatchInspection {
+function inspectBatch(
+  at: { topic: string; partition: Partition },
+  row: BatchRow,
+  sessions: readonly ClockSession[],
+): BatchInspection {
   const place = {
     topic: at.topic,
     partition: at.partition,
@@ -138,10 +154,11 @@ function inspectBatch(at: { topic: string; partition: Partition }, row: BatchRow
   };
   try {
     const header = readBatchHeader(row.bytes);
-    return { ...place, header, codec: codecOf(header), damage: damageOf(row, header) };
+    const { timestamp: maxTimestamp } = timeOf(header.maxTimestamp, sessions);
+    return { ...place, header, codec: codecOf(header), maxTimestamp, damage: damageOf(row, header) };
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
-    return { ...place, header: undefined, codec: undefined, damage: error.message };
+    return { ...place, header: undefined, codec: undefined, maxTimestamp: undefined, damage: error.message };
   }
 }
 
@@ -154,11 +171,30 @@ function damageOf(row: BatchRow, header: BatchHeader): string | undefined {
 }
 
 /** The records of a sound batch from `offset` on. @throws StreamError CORRUPT_RECORD. */
-export function* recordsOf(inspected: BatchInspection, offset: Offset): Generator<StoredRecord> {
+export function* recordsOf(
+  inspected: BatchInspection,
+  offset: Offset,
+  sessions: readonly ClockSession[] = [],
+): Generator<StoredRecord> {
   if (inspected.header === undefined) return;
   for (const record of decodeRecords(inspected.batch, inspected.header)) {
-    if (record.offset >= offset) yield record;
+    if (record.offset < offset) continue;
+    const { timestamp, quality } = timeOf(record.timestamp, sessions);
+    const mark = quality === undefined ? [] : [{ key: QUALITY_HEADER, value: Buffer.from(quality) }];
+    yield { ...record, timestamp, headers: [...record.headers, ...mark] };
   }
+}
+
+function timeOf(timestamp: Timestamp, sessions: readonly ClockSession[]) {
+  return isProvisional(timestamp) ? resolveTimestamp(timestamp, sessions) : { timestamp, quality: undefined };
+}
+
+/** A hub's log has none, nor has that of an agent of before. */
+function readSessions(database: Database): readonly ClockSession[] {
+  const tables = database.prepare("SELECT name FROM sqlite_master WHERE name IN ('clock_known', 'clock_session')");
+  if (tables.all().length < 2) return [];
+  const load = clockTable.prepare(database)["load"] as () => StoredClock;
+  return new ClockSessions(load().sessions).list();
 }
 
 function openLog(place: string): Database {

@@ -184,10 +184,11 @@ export class AgentClock implements Clock {
         if (!toStreamError(error).retriable) throw error;
         this.#unstored = session;
       });
-      logger.warn(
-        { doubt: this.#state.doubt, system: new Date(this.#lastWallMs).toISOString(), session: session.number },
-        "the system clock cannot be right: records get their time when the hub or NTP has told it",
-      );
+      const { doubt } = this.#state;
+      const fields = { doubt, system: new Date(this.#lastWallMs).toISOString(), session: session.number };
+      if (doubt === "unconfirmed") logger.info(fields, "nobody has confirmed the system clock yet");
+      else
+        logger.warn(fields, "the system clock cannot be right: records get their time when the hub or NTP has told it");
     }
     this.#timer = setInterval(() => {
       this.#look();
@@ -244,7 +245,8 @@ export class AgentClock implements Clock {
   #known() {
     const { bootId } = this.#facts;
     const open = this.#session === 0 && bootId !== undefined ? this.#sessions.openOf(bootId) : this.#session;
-    const resolved = open === undefined ? undefined : this.#sessions.resolve(open, this.#state.offsetMs);
+    const resolved =
+      open === undefined ? undefined : this.#sessions.resolve(open, this.#state.offsetMs, this.#state.wasRight);
     return [this.#saveCall(), ...(resolved === undefined ? [] : [toCall("put", resolved)])];
   }
 

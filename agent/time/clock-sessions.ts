@@ -1,6 +1,7 @@
 /** The times of this gateway without a clock, of which records may still wait. Pure. */
 import { SESSIONS_MAX } from "../../shared/batch/provisional-time.ts";
-import type { ClockSession } from "../../shared/batch/provisional-time.ts";
+import type { ClockSession, TimeQuality } from "../../shared/batch/provisional-time.ts";
+import { JUMP_MS } from "./clock-state.ts";
 import type { StoredSession } from "./clock-table.ts";
 
 export class ClockSessions {
@@ -24,7 +25,7 @@ export class ClockSessions {
     if (isSameBoot) return last;
     const number = Math.min((last?.number ?? 0) + 1, SESSIONS_MAX);
     const isShared = this.#sessions.has(number);
-    const begun = { number, bootId: isShared ? null : (bootId ?? null), offsetMs, isKnown: false };
+    const begun = { number, bootId: isShared ? null : (bootId ?? null), offsetMs, isKnown: false, wasRight: false };
     this.#sessions.set(number, begun);
     return begun;
   }
@@ -34,11 +35,13 @@ export class ClockSessions {
     return [...this.#sessions.values()].find((session) => session.bootId === bootId && !session.isKnown)?.number;
   }
 
-  /** The time has become known. Undefined for a shared session. */
-  resolve(number: number, offsetMs: number): StoredSession | undefined {
+  /** The time has become known; `wasRight`: to this process, the system clock had shown it. Undefined for a shared session. */
+  resolve(number: number, offsetMs: number, wasRight: boolean): StoredSession | undefined {
     const session = this.#sessions.get(number);
     if (session === undefined || number >= SESSIONS_MAX) return undefined;
-    const resolved = { ...session, offsetMs, isKnown: true };
+    // To the one that began the session, too.
+    const isRight = wasRight && Math.abs(session.offsetMs - offsetMs) <= JUMP_MS;
+    const resolved = { ...session, offsetMs, isKnown: true, wasRight: isRight };
     this.#sessions.set(number, resolved);
     return resolved;
   }
@@ -50,10 +53,14 @@ export class ClockSessions {
 
   /** For the records on their way to the hub. */
   list(): ClockSession[] {
-    return Array.from(this.#sessions.values(), ({ number, offsetMs, isKnown }) => ({
-      number,
-      offsetMs,
-      quality: isKnown ? "corrected" : "estimated",
-    }));
+    return Array.from(this.#sessions.values(), (session) => {
+      const { number, offsetMs } = session;
+      return { number, offsetMs, quality: qualityOf(session) };
+    });
   }
+}
+
+function qualityOf({ isKnown, wasRight }: StoredSession): TimeQuality | undefined {
+  if (!isKnown) return "estimated";
+  return wasRight ? undefined : "corrected";
 }

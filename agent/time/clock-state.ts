@@ -10,6 +10,7 @@
  *   restored   a few minutes behind the last known time on another boot: systems without a battery save the time when they
  *              shut down and take it up again when they boot (fake-hwclock), as if no time had passed
  *   ahead      years after the last known time
+ *   unconfirmed   on the first start of all, by anybody: it may be the date of the card's image
  * None of that is proof. A doubt costs little: the records are stamped provisionally and get their time when the hub has
  * told it, which is before they leave.
  *
@@ -23,7 +24,7 @@ import type { Timestamp } from "../../shared/ids.ts";
 export type ClockReading = { readonly wallMs: Timestamp; readonly bootMs: number };
 
 export type ClockSource = "system" | "ntp" | "hub";
-export type ClockDoubt = "behind" | "restored" | "ahead";
+export type ClockDoubt = "behind" | "restored" | "ahead" | "unconfirmed";
 
 /** What an earlier process knew. */
 export type SavedClock = {
@@ -67,6 +68,9 @@ export class ClockState {
   /** The system clock's offset when it was last looked at. */
   #systemOffsetMs: number;
   #isSynchronized: boolean;
+  /** While the time was not known, the system clock was set. */
+  #hasJumped = false;
+  #wasRight = false;
 
   constructor(start: ClockStart) {
     this.#start = start;
@@ -100,6 +104,11 @@ export class ClockState {
     return this.#source === undefined ? this.#doubt : undefined;
   }
 
+  /** The time has become known, and it is what the system clock had shown since the process began. */
+  get wasRight(): boolean {
+    return this.#wasRight;
+  }
+
   /** The time is that of the system clock. */
   get isFollowing(): boolean {
     return this.isKnown && this.#isFollowing;
@@ -124,9 +133,12 @@ export class ClockState {
     this.#systemOffsetMs = reading.wallMs - reading.bootMs;
     this.#isSynchronized ||= isJustSynchronized;
     if (!this.isKnown) {
+      const isUnconfirmed = this.#doubt === "unconfirmed";
       const isSet = isJustSynchronized || this.#systemOffsetMs - before > JUMP_MS;
-      if (isSet) this.#judge(reading);
-      if (this.isKnown) this.#offsetMs = this.#systemOffsetMs;
+      this.#hasJumped ||= !isClose(this.#systemOffsetMs, before);
+      if (isSet) this.#judge(reading, !isUnconfirmed);
+      if (this.isKnown) this.#becomeKnown(this.#systemOffsetMs);
+      else if (isUnconfirmed && reading.wallMs >= this.#floorMs) this.#offsetMs = this.#systemOffsetMs;
       return;
     }
     if (isJustSynchronized && reading.wallMs >= this.#start.builtAtMs) {
@@ -149,10 +161,18 @@ export class ClockState {
       if (Math.abs(offsetMs - this.#offsetMs) <= slackMs) return true;
       if (this.#isSynchronized && this.#isFollowing) return true;
     }
+    const wasKnown = this.isKnown;
     this.#source = "hub";
     this.#isFollowing = Math.abs(this.#systemOffsetMs - offsetMs) <= slackMs;
-    this.#offsetMs = this.#isFollowing ? this.#systemOffsetMs : offsetMs;
+    const known = this.#isFollowing ? this.#systemOffsetMs : offsetMs;
+    if (wasKnown) this.#offsetMs = known;
+    else this.#becomeKnown(known);
     return true;
+  }
+
+  #becomeKnown(offsetMs: number): void {
+    this.#offsetMs = offsetMs;
+    this.#wasRight = this.#doubt === "unconfirmed" && !this.#hasJumped && isClose(offsetMs, this.#systemOffsetMs);
   }
 
   #isPossible(hubMs: Timestamp, bootMs: number): boolean {
@@ -162,16 +182,20 @@ export class ClockState {
     return !isVouched || hubMs - (this.#offsetMs + bootMs) <= AHEAD_MS;
   }
 
-  /** Sets the source if the clock can be believed, else the doubt. */
-  #judge({ wallMs }: ClockReading): void {
+  /** Sets the source if the clock can be believed, else the doubt. `isSet`: somebody has set what was in doubt. */
+  #judge({ wallMs }: ClockReading, isSet = false): void {
     const { saved, builtAtMs, bootId } = this.#start;
+    if (this.#isSynchronized && wallMs >= builtAtMs) {
+      this.#source = "ntp";
+      return;
+    }
     this.#doubt = undefined;
-    if (this.#isSynchronized && wallMs >= builtAtMs) this.#source = "ntp";
-    else if (wallMs < this.#floorMs) this.#doubt = "behind";
+    if (wallMs < this.#floorMs) this.#doubt = "behind";
     else if (saved !== undefined && wallMs - saved.savedAtMs > AHEAD_MS) this.#doubt = "ahead";
     else if (saved !== undefined && bootId !== undefined && wallMs - saved.savedAtMs < RESTORED_MS) {
       this.#doubt = "restored";
-    } else this.#source = "system";
+    } else if (saved === undefined && !isSet) this.#doubt = "unconfirmed";
+    else this.#source = "system";
   }
 }
 

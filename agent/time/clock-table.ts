@@ -15,7 +15,13 @@ export type StoredSession = {
   readonly offsetMs: number;
   /** The time became known: the offset is right. Else it is a guess. */
   readonly isKnown: boolean;
+  /** Known, and the system clock had shown it all along. */
+  readonly wasRight: boolean;
 };
+
+/** Of the column `is_known`. */
+const KNOWN = 1;
+const KNOWN_AND_RIGHT = 2;
 
 export type StoredClock = { readonly saved: SavedClock | undefined; readonly sessions: readonly StoredSession[] };
 
@@ -42,7 +48,7 @@ export const clockTable: LogExtension = {
 };
 
 type SavedRow = { readonly savedAtMs: number; readonly offsetMs: number; readonly bootId: string | null };
-type SessionRow = Omit<StoredSession, "isKnown"> & { readonly isKnown: number };
+type SessionRow = Omit<StoredSession, "isKnown" | "wasRight"> & { readonly isKnown: number };
 
 function prepare(database: Database): ExtensionMethods {
   const saved = database.prepare<[], SavedRow>(
@@ -63,12 +69,14 @@ function prepare(database: Database): ExtensionMethods {
       const row = saved.get();
       return {
         saved: row === undefined ? undefined : { ...row, bootId: row.bootId ?? undefined },
-        sessions: sessions.all().map((session) => ({ ...session, isKnown: session.isKnown === 1 })),
+        sessions: sessions.all().map(({ isKnown, ...session }) => {
+          return { ...session, isKnown: isKnown >= KNOWN, wasRight: isKnown === KNOWN_AND_RIGHT };
+        }),
       };
     },
     save: ({ savedAtMs, offsetMs, bootId }: SavedClock) => void save.run(savedAtMs, offsetMs, bootId ?? null),
-    put: ({ number, bootId, offsetMs, isKnown }: StoredSession) => {
-      put.run(number, bootId, offsetMs, isKnown ? 1 : 0);
+    put: ({ number, bootId, offsetMs, isKnown, wasRight }: StoredSession) => {
+      put.run(number, bootId, offsetMs, wasRight ? KNOWN_AND_RIGHT : Number(isKnown));
     },
     forget: () => void clear.run(),
   };

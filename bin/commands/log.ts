@@ -96,7 +96,7 @@ async function showBatches(log: LogInspection, options: InspectOptions, context:
     formatCount(batch.lastOffset - batch.baseOffset + 1),
     formatBytes(batch.bytes),
     batch.codec ?? "?",
-    batch.header === undefined ? "?" : formatTimestamp(batch.header.maxTimestamp),
+    batch.maxTimestamp === undefined ? "?" : formatTimestamp(batch.maxTimestamp),
     producerText(batch),
     batch.damage ?? "ok",
   ]);
@@ -114,7 +114,6 @@ function producerText({ header }: BatchInspection): string {
 function batchJson(batch: BatchInspection): object {
   const { topic, partition, baseOffset, lastOffset, bytes, codec, header, damage } = batch;
   const producer = header === undefined || header.producerId < 0n ? null : producerText(batch);
-  const maxTimestamp = header?.maxTimestamp ?? null;
   return {
     topic,
     partition,
@@ -122,7 +121,7 @@ function batchJson(batch: BatchInspection): object {
     lastOffset,
     bytes,
     codec: codec ?? null,
-    maxTimestamp,
+    maxTimestamp: batch.maxTimestamp ?? null,
     producer,
     damage: damage ?? null,
   };
@@ -137,7 +136,7 @@ async function showRecords(log: LogInspection, options: InspectOptions, context:
       await writeLine(context.stderr, `${where} is damaged and left out: ${batch.damage}`);
       continue;
     }
-    for (const record of recordsOf(batch, options.offset ?? 0)) {
+    for (const record of recordsOf(batch, options.offset ?? 0, log.sessions)) {
       const { topic, partition } = batch;
       const line = formatRecord({ topic, partition, ...record }, options.json ? "json" : "text");
       await write(context.stdout, line.toString("utf8"));

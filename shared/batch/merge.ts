@@ -22,7 +22,7 @@ import type { OpenBatch } from "./batch-builder.ts";
 
 /** The two deltas of a record may each grow by this when they are written anew. */
 const DELTA_GROWTH_BYTES_MAX = 16;
-const QUALITY_HEADER = "time.quality";
+export const QUALITY_HEADER = "time.quality";
 const qualityHeaders: Readonly<Record<TimeQuality, EncodedHeader>> = {
   corrected: encodeHeader(QUALITY_HEADER, "corrected"),
   estimated: encodeHeader(QUALITY_HEADER, "estimated"),
@@ -91,8 +91,8 @@ export class BatchMerger {
         const rest = section.subarray(reader.at, end);
         if (this.#sessions === undefined || !isProvisional(timestamp)) this.#addRecord(offset, timestamp, rest);
         else {
-          const resolved = resolveTimestamp(timestamp, this.#sessions);
-          this.#addRecord(offset, resolved.timestamp, withHeader(rest, qualityHeaders[resolved.quality]));
+          const { timestamp: time, quality } = resolveTimestamp(timestamp, this.#sessions);
+          this.#addRecord(offset, time, quality === undefined ? rest : withHeader(rest, qualityHeaders[quality]));
         }
       }
       reader.at = end;

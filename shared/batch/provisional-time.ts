@@ -24,7 +24,8 @@ export type ClockSession = {
   readonly number: number;
   /** To be added to the milliseconds of the monotonic clock. */
   readonly offsetMs: number;
-  readonly quality: TimeQuality;
+  /** Undefined: the clock was right all along, which nobody could know. Nothing has to be said of it. */
+  readonly quality: TimeQuality | undefined;
 };
 
 export function provisionalTimestamp(session: number, monotonicMs: number): Timestamp {
@@ -39,7 +40,7 @@ export function isProvisional(timestamp: Timestamp): boolean {
 export function resolveTimestamp(
   timestamp: Timestamp,
   sessions: readonly ClockSession[],
-): { readonly timestamp: Timestamp; readonly quality: TimeQuality } {
+): { readonly timestamp: Timestamp; readonly quality: TimeQuality | undefined } {
   const number = Math.floor(timestamp / SESSION_MS);
   const session = sessions.find((each) => each.number === number);
   if (session === undefined) return { timestamp, quality: "estimated" };

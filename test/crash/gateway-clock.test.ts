@@ -82,11 +82,40 @@ suite("the gateway's clock", () => {
     assert.deepEqual(await qualities(t, hub.kafkaAddress, topic), { corrected: 400, none: 400 });
   });
 
+  for (const { offset, set, told } of [
+    { offset: "+0", set: undefined, told: "none" },
+    { offset: "-1h", set: undefined, told: "corrected" },
+    { offset: "+10d", set: "+0", told: "corrected" },
+    { offset: "+5000d", set: "+10d", told: "corrected" },
+  ]) {
+    const isSet = set === undefined ? "" : `, then ${set}`;
+    test(`the first start of all, at ${offset}${isSet}, a kill, the hub away: records leave with their time (${told})`, async (t) => {
+      const clock = fakeClock(t, offset);
+      const hub = await HubProgram.prepare(t);
+      const agent = await startAgent(t, {
+        ...{ hub, env: clock.env },
+        config: { routes: [eventsRoute], uplink: quickUplink },
+      });
+      const histories = [...(await publish(t, agent, "a"))];
+      assert.equal((await agent.status()).clock.doubt, "unconfirmed");
+      await agent.kill9();
+      await agent.start();
+      if (set !== undefined) clock.set(set);
+      histories.push(...(await publish(t, agent, "b")));
+      await drain(agent, hub);
+      assert.equal(await assertTimes(t, hub, histories), 400);
+      assert.deepEqual(await qualities(t, hub.kafkaAddress, topic), { [told]: 400 });
+    });
+  }
+
   test("the clock jumps 14 years ahead, an hour back and to 1972, live and over a kill: no record has it, none grows old", async (t) => {
     const clock = fakeClock(t);
     const hub = await HubProgram.prepare(t);
     const config = { log: { ageMsMax: DAY_MS }, routes: [eventsRoute], uplink: quickUplink };
     const agent = await startAgent(t, { hub, config, env: clock.env });
+    await hub.start();
+    await waitUntil(async () => (await agent.status()).clock.isKnown, { what: "the time", deadlineMs: DEADLINE_MS });
+    await hub.kill9();
     const histories = [...(await publish(t, agent, "a"))];
     for (const [index, offset] of ["+5000d", "-1h", "-20000d", "+5000d"].entries()) {
       clock.set(offset);

@@ -6,6 +6,9 @@ import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
 import { LogInspection, recordsOf } from "../../../bin/log-inspection.ts";
 import type { BatchInspection } from "../../../bin/log-inspection.ts";
+import { clockTable } from "../../../agent/time/clock-table.ts";
+import type { StoredSession } from "../../../agent/time/clock-table.ts";
+import { provisionalTimestamp } from "../../../shared/batch/provisional-time.ts";
 import { encodeRecords } from "../../../shared/batch/records.ts";
 import { StreamError } from "../../../shared/errors.ts";
 import { LOG_FILE_NAME, batchKey } from "../../../shared/log/schema.ts";
@@ -148,4 +151,34 @@ test("a file that is no database is told as unreadable", (t) => {
   const directory = tempDir(t);
   writeFileSync(path.join(directory, LOG_FILE_NAME), "this is not a database, whatever its name says".repeat(50));
   assert.throws(() => new LogInspection(directory), /LOG_IO: the log in .* cannot be read: file is not a database/);
+});
+
+test("provisional timestamps of an agent are shown as the times that its records would leave with", async (t) => {
+  const directory = tempDir(t);
+  const log = await openFilled(t, directory);
+  for (const timestamp of [TIMESTAMP, provisionalTimestamp(1, 5000), provisionalTimestamp(2, 7000)]) {
+    await log.append(log.partition("climate", 0), encodeRecords([{ timestamp, key: null, value: null }]), "fsync");
+  }
+  const shown = (): string[] => {
+    const inspection = new LogInspection(directory);
+    try {
+      return [...inspection.batches({ topic: "climate", partition: 0 })].flatMap((batch) =>
+        [...recordsOf(batch, 0, inspection.sessions)].map(({ timestamp, headers }) => {
+          assert.equal(timestamp, batch.maxTimestamp);
+          return `${timestamp - TIMESTAMP} ${headers.map(({ key, value }) => `${key}=${String(value)}`).join()}`;
+        }),
+      );
+    } finally {
+      inspection.close();
+    }
+  };
+  assert.equal(shown()[1], `${provisionalTimestamp(1, 5000) - TIMESTAMP} time.quality=estimated`);
+  const database = new Database(path.join(directory, LOG_FILE_NAME));
+  database.exec(clockTable.schema);
+  const session = { bootId: "b", offsetMs: TIMESTAMP, isKnown: true };
+  const put = clockTable.prepare(database)["put"] as (session: StoredSession) => void;
+  put({ ...session, number: 1, wasRight: true });
+  put({ ...session, number: 2, wasRight: false });
+  database.close();
+  assert.deepEqual(shown(), ["0 ", "5000 ", "7000 time.quality=corrected"]);
 });

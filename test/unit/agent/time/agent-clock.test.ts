@@ -15,6 +15,9 @@ const NOW_MS = Date.UTC(2026, 10, 23, 8);
 const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 
+/** It has run before, and knew the time. */
+const saved = { savedAtMs: NOW_MS - DAY_MS, offsetMs: NOW_MS - 9 * DAY_MS, bootId: "boot-0" };
+
 /** A gateway: a log that outlives its processes, and clocks that the test turns. */
 function gateway(t: TestContext) {
   t.mock.timers.enable({ apis: ["setInterval"] });
@@ -47,8 +50,16 @@ function gateway(t: TestContext) {
     bootId: machine.bootId,
     synchronizedAtMs: () => machine.synchronizedAtMs,
   });
-  const start = async (): Promise<AgentClock> => {
+  let isNew = true;
+  const start = async (before: typeof saved | null = saved): Promise<AgentClock> => {
     machine.startedAtMs = machine.nowMs;
+    if (isNew && before !== null) {
+      const { failure } = log;
+      log.failure = undefined;
+      await log.call([{ extension: "clock", method: "save", args: before }]);
+      log.failure = failure;
+    }
+    isNew = false;
     const options = { log: stored, clock, logger: silentLogger() };
     const opened = await AgentClock.open({ ...options, facts: facts() });
     onCleanUp(t, () => opened.close());
@@ -96,6 +107,35 @@ suite("agent clock", () => {
     });
     // The best guess for people: it has not been earlier since.
     assert.equal(second.wallMs(), NOW_MS + HOUR_MS);
+  });
+
+  test("the first start of all: nobody has confirmed the clock; if the hub does, records leave with what it said", async (t) => {
+    const { machine, partition, start, pass, hubSpeaks, told } = gateway(t);
+    const first = await start(null);
+    const stamps = [first.stamp(), (pass(60_000), first.stamp())];
+    partition.logEndOffset = 2;
+    assert.ok(stamps.every(isProvisional));
+    assert.deepEqual([first.wallMs(), first.status().doubt], [machine.nowMs, "unconfirmed"]);
+    const second = await start();
+    hubSpeaks(second);
+    assert.deepEqual([second.status().doubt, second.stamp()], [null, machine.nowMs]);
+    await written();
+    const third = await start();
+    assert.deepEqual(
+      stamps.map((stamp) => told(third, stamp)),
+      [0, 60_000].map((ms) => ({ timestamp: NOW_MS + ms, quality: undefined })),
+    );
+  });
+
+  test("the first start of all, with the date of the card's image: records leave with the time at which they came", async (t) => {
+    const { machine, start, pass, hubSpeaks, told } = gateway(t);
+    machine.aheadMs = -100 * DAY_MS;
+    const clock = await start(null);
+    const stamp = clock.stamp();
+    pass(HOUR_MS);
+    hubSpeaks(clock);
+    assert.deepEqual(told(clock, stamp), { timestamp: NOW_MS, quality: "corrected" });
+    assert.equal(clock.stamp(), machine.nowMs);
   });
 
   test("without a clock: stamps are provisional until the hub speaks, and get their time then", async (t) => {

@@ -51,10 +51,37 @@ suite("clock state", () => {
     });
   }
 
-  test("a first start has only the program's own age to go by", () => {
+  test("a first start has only the program's own age to go by: what may be right is a guess until somebody confirms it", () => {
     assert.equal(boot(BUILT_AT_MS - 1, { saved: null }).state.doubt, "behind");
-    assert.equal(boot(BUILT_AT_MS + 1, { saved: null }).state.source, "system");
-    assert.equal(boot(NOW_MS + 100 * AHEAD_MS, { saved: null }).state.source, "system");
+    for (const wallMs of [BUILT_AT_MS + 1, NOW_MS, NOW_MS + 100 * AHEAD_MS]) {
+      const { state, timeAt } = boot(wallMs, { saved: null });
+      assert.deepEqual([state.isKnown, state.doubt, timeAt(MINUTE_MS)], [false, "unconfirmed", wallMs]);
+    }
+  });
+
+  test("a first start: the clock is right, off, or set before somebody confirms it", () => {
+    const confirm = (setBy: readonly number[]) => {
+      const { state, timeAt } = boot(NOW_MS + (setBy[0] ?? 0), { saved: null });
+      for (const [minutes, aheadMs] of setBy.entries()) {
+        const passedMs = (minutes + 1) * MINUTE_MS;
+        state.look({ wallMs: NOW_MS + passedMs + aheadMs, bootMs: MINUTE_MS + passedMs }, false);
+        assert.deepEqual([state.doubt, timeAt(MINUTE_MS)], ["unconfirmed", NOW_MS + aheadMs]);
+      }
+      const bootMs = 10 * MINUTE_MS;
+      state.hear({ hubMs: NOW_MS + 9 * MINUTE_MS, askedAtBootMs: bootMs, answeredAtBootMs: bootMs });
+      return { wasRight: state.wasRight, aheadMs: timeAt(MINUTE_MS) - NOW_MS };
+    };
+    assert.deepEqual(confirm([0, 0]), { wasRight: true, aheadMs: 0 });
+    assert.deepEqual(confirm([500, 500]), { wasRight: true, aheadMs: 500 });
+    assert.deepEqual(confirm([10 * DAY_MS, 10 * DAY_MS]), { wasRight: false, aheadMs: 0 });
+    assert.deepEqual(confirm([-DAY_MS, 0, 0]), { wasRight: false, aheadMs: 0 });
+    assert.deepEqual(confirm([0, DAY_MS, 0]), { wasRight: false, aheadMs: 0 });
+  });
+
+  test("a first start with a clock that cannot be right: who sets it is believed", () => {
+    const { state, timeAt } = boot(MINUTE_MS, { saved: null });
+    state.look({ wallMs: NOW_MS + MINUTE_MS, bootMs: 2 * MINUTE_MS }, false);
+    assert.deepEqual([state.source, state.wasRight, timeAt(MINUTE_MS)], ["system", false, NOW_MS]);
   });
 
   test("where boots cannot be told apart, a restart is no restored clock", () => {

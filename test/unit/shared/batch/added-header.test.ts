@@ -44,7 +44,10 @@ function shown({ offset, timestamp, key, value, headers }: StoredRecord) {
 
 test("added header: a record of a gateway without a clock gets its time and says so; the others keep their bytes", () => {
   const real = Date.UTC(2026, 10, 23);
-  const sessions = [{ number: 4, offsetMs: real, quality: "corrected" }] as const;
+  const sessions = [
+    { number: 4, offsetMs: real, quality: "corrected" },
+    { number: 6, offsetMs: real, quality: undefined },
+  ] as const;
   const merger = new BatchMerger(10, undefined, sessions);
   merger.add(
     batchOf(
@@ -52,16 +55,18 @@ test("added header: a record of a gateway without a clock gets its time and says
         { timestamp: provisionalTimestamp(4, 1000), key: "k", value: "a", headers: [["mqtt.qos", "1"]] },
         { timestamp: provisionalTimestamp(4, 2000), value: null },
         { timestamp: provisionalTimestamp(5, 1), key: "", value: "" },
+        { timestamp: provisionalTimestamp(6, 7), value: "right", headers: [["mqtt.qos", "1"]] },
       ],
       10,
     ),
   );
-  merger.add(batchOf([{ timestamp: real + 5000, key: "k", value: "b", headers: [["mqtt.qos", "1"]] }], 13));
+  merger.add(batchOf([{ timestamp: real + 5000, key: "k", value: "b", headers: [["mqtt.qos", "1"]] }], 14));
   assert.deepEqual(joined(merger).map(shown), [
     [10, real + 1000, "k", "a", "mqtt.qos=1,time.quality=corrected"],
     [11, real + 2000, null, null, "time.quality=corrected"],
     [12, provisionalTimestamp(5, 1), "", "", "time.quality=estimated"],
-    [13, real + 5000, "k", "b", "mqtt.qos=1"],
+    [13, real + 7, null, "right", "mqtt.qos=1"],
+    [14, real + 5000, "k", "b", "mqtt.qos=1"],
   ]);
 });
 

@@ -47,6 +47,8 @@ test("provisional time: becomes a real one by the offset of its session", () => 
     timestamp: Date.UTC(2026, 10, 23, 0, 1),
     quality: "corrected",
   });
+  const right = [{ number: 3, offsetMs: 5000, quality: undefined }];
+  assert.deepEqual(resolveTimestamp(provisionalTimestamp(3, 9), right), { timestamp: 5009, quality: undefined });
   const unknown = provisionalTimestamp(3, 9);
   assert.deepEqual(resolveTimestamp(unknown, sessions), { timestamp: unknown, quality: "estimated" });
 });
