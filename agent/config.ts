@@ -29,6 +29,7 @@ import { UPLINK_BATCH_BYTES_MAX } from "../shared/uplink/frames.ts";
 import { defaultIngestLimits } from "./ingest/ingest-limits.ts";
 import { overflowPolicies } from "./ingest/overflow.ts";
 import { DEFAULT_PARTITION_COUNT, PARTITION_COUNT_MAX, compileRoutes } from "./ingest/route.ts";
+import { catchUps } from "./uplink/lane.ts";
 import { mqttLimitTable } from "./mqtt/limits.ts";
 import { defaultUplinkOptions as uplinkDefaults } from "./uplink/uplink-runner.ts";
 
@@ -144,6 +145,16 @@ const routeFields = z.strictObject({
       described("When the hub has a record: `none` once it is sent, `leader` once stored, `all` once flushed.", {
         defaultText: "all",
       }),
+    ),
+  catchUp: z
+    .enum(catchUps)
+    .optional()
+    .meta(
+      described(
+        "After an outage: `in-order` sends what waits first; `live-first` sends new records at once, and what had " +
+          "gathered behind them, with the header `historical`, in an order of its own.",
+        { defaultText: "in-order" },
+      ),
     ),
   durability: z
     .enum(["fsync", "os"])
@@ -277,6 +288,11 @@ const uplink = z.strictObject({
   inFlightBytesMax: wholeNumber(
     { min: 64 * KIB, default: uplinkDefaults.inFlightBytesMax },
     "Batches sent that the hub has not answered; the hub may allow fewer.",
+  ),
+  historyPercent: wholeNumber(
+    { min: 1, max: 90, default: uplinkDefaults.historyPercent },
+    "Of what is sent while new records wait too, the share of records that an outage has gathered on routes that are " +
+      "`live-first`, in per cent. Otherwise they have the whole link.",
   ),
   connectTimeoutMs: wholeNumber(
     { min: SECOND_MS, max: 5 * MINUTE_MS, default: uplinkDefaults.connectTimeoutMs },

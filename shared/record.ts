@@ -20,6 +20,9 @@ export type NewRecord = {
   readonly headers?: readonly { readonly key: string; readonly value: Uint8Array | null }[];
 };
 
+/** Of records that newer ones of their partition have overtaken, because an outage had gathered them; its value is `true`. */
+export const HISTORY_HEADER = "historical";
+
 /** When an acknowledgement is given: not at all, after the leader's commit, or after it is flushed (Kafka's `acks`). */
 export type Acks = "none" | "leader" | "all";
 

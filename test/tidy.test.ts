@@ -50,7 +50,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "hub/kafka/record-errors.ts": "test/unit/hub/kafka/stored-form.test.ts",
   // The uplink's core over a simulated link, and its shell over real sockets that are cut at every byte.
   "agent/ledger/{ledger-table,loss-row}.ts": "test/unit/agent/ledger/loss-ledger.test.ts",
-  "agent/uplink/{lane,lane-sender,ready-lanes,send-window,uplink-events}.ts":
+  "agent/uplink/{lane,lane-plans,lane-sender,ready-lanes,send-window,uplink-events}.ts":
     "test/unit/agent/uplink/simulation.test.ts",
   "agent/uplink/{core-runner,epoch-store,hub-connection,uplink-runner}.ts": "test/integration/uplink/*.test.ts",
   "hub/uplink/{agent-connection,agent-session,agent-topics,server}.ts": "test/integration/uplink/*.test.ts",

@@ -8,7 +8,7 @@ import type { AgentStatus } from "./status.ts";
 
 const ofTopics = (
   status: AgentStatus,
-  key: "pendingRecords" | "pendingBytes" | "storedBytes",
+  key: "pendingRecords" | "historyRecords" | "pendingBytes" | "storedBytes",
 ): readonly MetricValue[] => status.log.topics.map((topic) => ({ value: topic[key], labels: { topic: topic.topic } }));
 const HOUR_SECONDS = 3600;
 const MS_PER_SECOND = 1000;
@@ -201,6 +201,12 @@ export const agentMetrics = {
     help: "Records of a topic that the hub has not confirmed.",
     labels: ["topic"],
     read: (status) => ofTopics(status, "pendingRecords"),
+  },
+  agent_uplink_history_records: {
+    type: "gauge",
+    help: "Of them, records that an outage has gathered and that newer ones have overtaken.",
+    labels: ["topic"],
+    read: (status) => ofTopics(status, "historyRecords"),
   },
   agent_uplink_pending_bytes: {
     type: "gauge",

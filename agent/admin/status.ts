@@ -3,17 +3,18 @@
  * what was written to the card, and how the connections stand.
  */
 import type { Clock } from "../../shared/clock.ts";
-import type { Offset } from "../../shared/ids.ts";
 import { soundIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { IngestStats } from "../ingest/ingest-limits.ts";
 import type { LogSpace } from "../buffer/log-space.ts";
-import { addBalances, balanceOf } from "../ledger/balance.ts";
+import { addBalances, balanceOf, historyPending } from "../ledger/balance.ts";
 import type { Balance } from "../ledger/balance.ts";
 import type { LossCount, LossLedger } from "../ledger/loss-ledger.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
 import type { ClockStatus } from "../time/agent-clock.ts";
+import { unheardPlaces } from "../uplink/windows.ts";
+import type { WindowPlace } from "../uplink/windows.ts";
 import { DiskWriteMeter } from "./disk-writes.ts";
 import type { DiskWrites } from "./disk-writes.ts";
 import { RunwayMeter } from "./runway.ts";
@@ -23,8 +24,8 @@ import type { LogSample, Runway } from "./runway.ts";
 export interface UplinkView {
   /** Plain data for people: hub, state, last error, … `isConnected` is for the metrics. */
   status(): { readonly isConnected: boolean } & Readonly<Record<string, unknown>>;
-  /** The first record of the partition that the hub has not confirmed. */
-  pendingFrom(partition: LogPartition): Offset;
+  /** How far each of the partition's lanes has come, oldest first. */
+  places(partition: LogPartition): readonly WindowPlace[];
 }
 
 /** The MQTT side as the status sees it: plain counts by name. */
@@ -57,6 +58,8 @@ export type TopicStatus = {
   /** accepted = delivered + pending + dropped, for each partition. */
   readonly balances: readonly ({ readonly partition: number } & Balance)[];
   readonly pendingRecords: number;
+  /** Of them, what an outage has gathered and newer records have overtaken. */
+  readonly historyRecords: number;
   /** Estimated from the share of the stored records that are pending. */
   readonly pendingBytes: number;
   readonly storedBytes: number;
@@ -77,6 +80,7 @@ export type AgentStatus = {
     /** On the file system. */
     readonly diskFreeBytes: number | null;
     readonly pendingRecords: number;
+    readonly historyRecords: number;
     readonly pendingBytes: number;
     readonly topics: readonly TopicStatus[];
   };
@@ -138,6 +142,7 @@ export class StatusCollector {
     const sample = this.#sample();
     return {
       pendingRecords: topics.reduce((sum, topic) => sum + topic.pendingRecords, 0),
+      historyRecords: topics.reduce((sum, topic) => sum + topic.historyRecords, 0),
       pendingBytes: topics.reduce((sum, topic) => sum + topic.pendingBytes, 0),
       usedBytes: sample.usedBytes,
       capBytes,
@@ -167,6 +172,7 @@ export class StatusCollector {
         fileBytes: space.fileBytes ?? null,
         diskFreeBytes: space.diskFreeBytes ?? null,
         pendingRecords: topics.reduce((sum, topic) => sum + topic.pendingRecords, 0),
+        historyRecords: topics.reduce((sum, topic) => sum + topic.historyRecords, 0),
         pendingBytes: topics.reduce((sum, topic) => sum + topic.pendingBytes, 0),
         topics,
       },
@@ -201,19 +207,30 @@ export class StatusCollector {
     const { log, uplink, ledger } = this.#sources;
     return [...log.topics.values()].map(({ name: topic, partitions }) => {
       let pendingRecords = 0;
+      let historyRecords = 0;
       let pendingBytes = 0;
       let storedBytes = 0;
       const balances = partitions.map((each) => {
         const { partition, logStartOffset, logEndOffset, bytes } = each;
         const totals = ledger.totals({ topic, partition });
-        const balance = balanceOf(each, uplink?.pendingFrom(each) ?? 0, totals);
+        const places = uplink?.places(each) ?? unheardPlaces;
+        const balance = balanceOf(each, places, totals);
+        historyRecords += historyPending(each, places);
         const { pending } = balance;
         pendingRecords += pending;
         if (pending > 0) pendingBytes += Math.round((bytes * pending) / (logEndOffset - logStartOffset));
         storedBytes += bytes;
         return { partition, ...balance };
       });
-      return { topic, partitions: partitions.length, balances, pendingRecords, pendingBytes, storedBytes };
+      return {
+        topic,
+        partitions: partitions.length,
+        balances,
+        pendingRecords,
+        historyRecords,
+        pendingBytes,
+        storedBytes,
+      };
     });
   }
 

@@ -10,6 +10,7 @@
  * Two MQTT topics may so meet in one Kafka topic; the header `mqtt.topic` tells them apart.
  */
 import type { Acks, Durability } from "../../shared/record.ts";
+import type { CatchUp } from "../uplink/lane.ts";
 import type { OverflowPolicy } from "./overflow.ts";
 import type { Template } from "./template.ts";
 import { canRender, hasPlaces, parseTemplate, renderTemplate } from "./template.ts";
@@ -36,6 +37,8 @@ export type RouteConfig = {
   /** Templates of header values. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly acks?: Acks | undefined;
+  /** After an outage: in the order of the log, or what is new first. */
+  readonly catchUp?: CatchUp | undefined;
   readonly durability?: Durability | undefined;
   readonly overflow?: OverflowPolicy | undefined;
   /** Larger is more important: topics of lower priority make room first. */
@@ -47,6 +50,7 @@ export type RouteConfig = {
 /** What holds for a Kafka topic as a whole, whichever route led there. */
 export type TopicPolicy = {
   readonly acks: Acks;
+  readonly catchUp: CatchUp;
   readonly overflow: OverflowPolicy;
   readonly priority: number;
   readonly partitions: number;
@@ -75,6 +79,7 @@ export type Destination = {
 
 const defaultPolicy: TopicPolicy = {
   acks: "all",
+  catchUp: "in-order",
   overflow: "drop-oldest",
   priority: 0,
   partitions: DEFAULT_PARTITION_COUNT,
@@ -130,8 +135,9 @@ function compileRoute(config: RouteConfig): Route | { readonly problems: readonl
   }
   if (!Number.isInteger(priority)) problems.push(`.priority: ${priority} is not a whole number`);
   if (problems.length > 0) return { problems };
-  const { acks = defaultPolicy.acks, overflow = defaultPolicy.overflow, durability = "fsync" } = config;
-  return { filter, topic, key, headers, durability, policy: { acks, overflow, priority, partitions } };
+  const { acks = defaultPolicy.acks, catchUp = defaultPolicy.catchUp } = config;
+  const { overflow = defaultPolicy.overflow, durability = "fsync" } = config;
+  return { filter, topic, key, headers, durability, policy: { acks, catchUp, overflow, priority, partitions } };
 }
 
 /** What the template itself says must be allowed; only what is filled in is made to fit. */
@@ -154,7 +160,7 @@ function policyConflicts(routes: readonly Route[]): string[] {
     const first = routes.findIndex((other) => other.topic.source === route.topic.source);
     const other = routes[first];
     if (other === undefined || first === index) return;
-    const keys = ["acks", "overflow", "priority", "partitions"] as const;
+    const keys = ["acks", "catchUp", "overflow", "priority", "partitions"] as const;
     const different = keys.filter((key) => route.policy[key] !== other.policy[key]);
     if (different.length === 0) return;
     problems.push(

@@ -9,6 +9,8 @@
  * Accepted is every offset that was ever given out, and every message that was taken and dropped before it had one.
  */
 import type { Offset } from "../../shared/ids.ts";
+import { settledCount } from "../uplink/windows.ts";
+import type { WindowPlace } from "../uplink/windows.ts";
 
 export type LossTotals = {
   /** Declared lost from the log. */
@@ -26,20 +28,37 @@ export type Balance = {
 
 export type PartitionPlace = { readonly logStartOffset: Offset; readonly logEndOffset: Offset };
 
-/** `settled`: everything before it is delivered or declared lost. */
-export function balanceOf(place: PartitionPlace, settled: Offset, { stored, unstored }: LossTotals): Balance {
-  const { logStartOffset, logEndOffset } = place;
+/** `places`: of the partition's lanes, oldest first. In each everything before `settled` is delivered or declared lost. */
+export function balanceOf(
+  place: PartitionPlace,
+  places: readonly WindowPlace[],
+  { stored, unstored }: LossTotals,
+): Balance {
+  const { logEndOffset } = place;
   return {
     accepted: logEndOffset + unstored,
-    delivered: settled - stored,
-    pending: Math.max(0, logEndOffset - Math.max(settled, logStartOffset)),
-    dropped: stored + unstored + undeclared(place, settled),
+    delivered: settledCount(places) - stored,
+    pending: totalOf(places.map((each) => pendingIn(place, each))),
+    dropped: stored + unstored + totalOf(places.map((each) => undeclared(place, each))),
   };
 }
 
+/** Of it, what waits behind newer records: everything but the last lane's. */
+export function historyPending(place: PartitionPlace, places: readonly WindowPlace[]): number {
+  return totalOf(places.slice(0, -1).map((each) => pendingIn(place, each)));
+}
+
+function pendingIn({ logStartOffset, logEndOffset }: PartitionPlace, { settled, end }: WindowPlace): number {
+  return Math.max(0, Math.min(logEndOffset, end) - Math.max(settled, logStartOffset));
+}
+
 /** Records that made room before it was known whether the hub had them; they count as dropped until it says it has. */
-export function undeclared({ logStartOffset }: PartitionPlace, settled: Offset): number {
-  return Math.max(0, logStartOffset - settled);
+function undeclared({ logStartOffset }: PartitionPlace, { settled, end }: WindowPlace): number {
+  return Math.max(0, Math.min(logStartOffset, end) - settled);
+}
+
+function totalOf(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }
 
 export function addBalances(balances: Iterable<Balance>): Balance {

@@ -42,15 +42,27 @@ export type DeclaredRange = { readonly from: Offset; readonly to: Offset; readon
 export type TrimmedRange = { readonly from: Offset; readonly end: Offset; readonly reason: "overflow" | "expired" };
 
 export type Declaration = TopicPartition & {
+  /** One for each lane that goes on somewhere else (agent/uplink/windows.ts). */
+  readonly parts: readonly DeclarationPart[];
+  /** Set when the two sides begin to count anew: the records delivered or declared lost, and what the hub has stored. */
+  readonly recount:
+    | {
+        readonly settled: number;
+        readonly hubRecords: number;
+        /** Only what the hub was ahead by may have become less. */
+        readonly isForgetful: boolean;
+      }
+    | undefined;
+};
+
+export type DeclarationPart = {
   readonly ranges: readonly DeclaredRange[];
   /** The epoch that goes on after the ranges. */
   readonly epoch: ProducerEpoch;
   /** Whatever was declared from here on is void: the offsets come again, or are part of the ranges. */
   readonly from: Offset;
-  /** Everything before it is delivered or declared lost. */
-  readonly settled: Offset;
-  /** Set when the two sides begin to count anew: what the hub has stored of this producer. */
-  readonly hubRecords: number | undefined;
+  /** What lies elsewhere is none of the part's. Exclusive ends. */
+  readonly own: readonly { readonly start: Offset; readonly end: Offset }[];
 };
 
 export type LedgerChange = {
@@ -174,22 +186,30 @@ export class LossLedger {
 
   /** The hub has said where it stands, and that these ranges cannot be sent any more. */
   planDeclaration(declaration: Declaration): LedgerChange {
-    const { ranges, epoch, from, settled, hubRecords, topic, partition } = declaration;
+    const { parts, recount, topic, partition } = declaration;
     const at = { topic, partition };
     const account = this.#account(at);
     const now = this.#options.clock.wallMs();
-    const isNewEpoch = ranges.length > 0 || hubRecords !== undefined;
-    const isVoid = (row: LossRow): boolean =>
-      row.state === "provisional" || (isNewEpoch && wereStored(row) && row.from >= from);
+    const isVoidFor = (row: LossRow, { ranges, from, own }: DeclarationPart): boolean => {
+      const isOwn = (offset: Offset): boolean => own.some(({ start, end }) => offset >= start && offset < end);
+      if (row.state === "provisional") return isOwn(row.to);
+      const isNewEpoch = ranges.length > 0 || recount?.isForgetful === false;
+      return isNewEpoch && wereStored(row) && row.from >= from && isOwn(row.from);
+    };
+    const isVoid = (row: LossRow): boolean => parts.some((part) => isVoidFor(row, part));
     const gone = account.rows.filter(isVoid);
-    const provisional = gone.filter(({ state }) => state === "provisional");
-    const added = ranges
-      .flatMap((range) =>
-        range.reason === "overflow" ? explainTrimmed(range, provisional, now) : [{ ...range, since: now, until: now }],
-      )
-      .map(({ since, until, ...range }): LossRow => {
-        return { ...rowOf(at, range, since, until), id: this.#nextId++, epoch, state: "open" };
-      });
+    const provisional = account.rows.filter(({ state }) => state === "provisional");
+    const added = parts.flatMap(({ ranges, epoch }) =>
+      ranges
+        .flatMap((range) =>
+          range.reason === "overflow"
+            ? explainTrimmed(range, provisional, now)
+            : [{ ...range, since: now, until: now }],
+        )
+        .map(({ since, until, ...range }): LossRow => {
+          return { ...rowOf(at, range, since, until), id: this.#nextId++, epoch, state: "open" };
+        }),
+    );
     const calls: ExtensionCall[] = [];
     if (gone.length > 0)
       calls.push(
@@ -199,10 +219,13 @@ export class LossLedger {
         ),
       );
     if (added.length > 0) calls.push(toCall("put", added));
-    let hubAhead = account.hubAhead;
-    if (hubRecords !== undefined) {
+    let { hubAhead, difference } = account;
+    if (recount !== undefined) {
       const lost = totalsOf(account).stored - sum(gone.filter(isCounted)) + sum(added);
-      hubAhead = hubRecords - (settled - lost);
+      const counted = recount.hubRecords - (recount.settled - lost);
+      const isTaken = !recount.isForgetful || (counted >= 0 && counted < account.hubAhead);
+      if (isTaken) hubAhead = counted;
+      difference = counted - hubAhead;
       if (hubAhead !== account.hubAhead)
         calls.push(toCall("setHubAhead", { ...at, records: hubAhead } satisfies HubAhead));
     }
@@ -210,7 +233,7 @@ export class LossLedger {
       account.rows = [...account.rows.filter((row) => !gone.some(({ id }) => id === row.id)), ...added];
       this.#confirmedCount -= gone.filter(({ state }) => state === "confirmed").length;
       account.hubAhead = hubAhead;
-      if (hubRecords !== undefined) account.difference = 0;
+      account.difference = difference;
       if (added.length > 0) this.#announce(at);
     };
     return { calls, apply, cancel: () => undefined };
@@ -235,10 +258,10 @@ export class LossLedger {
   }
 
   /**
-   * The hub says that it has stored so many records of this producer, and everything before `settled` is delivered or
-   * declared. Returns by how many records the books differ; 0 is what it should be.
+   * The hub says that it has stored so many records of this producer, and `settled` records are delivered or declared
+   * lost. Returns by how many records the books differ; 0 is what it should be.
    */
-  reconcile(at: TopicPartition, settled: Offset, hubRecords: number): number {
+  reconcile(at: TopicPartition, settled: number, hubRecords: number): number {
     const account = this.#account(at);
     account.difference = hubRecords - (settled - totalsOf(account).stored) - account.hubAhead;
     return account.difference;

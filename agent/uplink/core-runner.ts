@@ -13,13 +13,16 @@ import type { Offset } from "../../shared/ids.ts";
 import { invariant, unreachable } from "../../shared/invariant.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
-import type { Acks } from "../../shared/record.ts";
+import { HISTORY_HEADER } from "../../shared/record.ts";
 import { YoungGarbage } from "../../shared/young-garbage.ts";
 import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { Cursors } from "./cursors.ts";
 import type { DeliveredCounts } from "./cursors.ts";
 import type { EpochStore, UplinkLog } from "./epoch-store.ts";
 import type { AdoptChange } from "./epoch-table.ts";
+import { partitionIdOf, slotOf } from "./windows.ts";
+import type { WindowPlace } from "./windows.ts";
+import type { LanePolicy } from "./lane.ts";
 import { UplinkCore } from "./uplink.ts";
 import type { OutgoingBatch, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
 
@@ -29,13 +32,14 @@ export type CoreRunnerParts = {
   readonly logger: Logger;
   readonly agentName: string;
   readonly version: string;
-  readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
+  readonly policyOf: (topic: string) => LanePolicy;
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
   readonly batchBytesMax: number;
   readonly inFlightBytesMax: number;
   readonly isLogReadOnly?: boolean | undefined;
   /** To make real timestamps of provisional ones. */
   readonly clockSessions: () => readonly ClockSession[];
+  readonly historyPercent: number;
   /** Delivered records that are removed together (cursors.ts). */
   readonly trimBytes: number;
 };
@@ -55,6 +59,10 @@ const SOCKET_BYTES_MAX = 1024 * 1024;
 const COPIES_SENT = 3;
 const REFUSED_MS_MIN = 1_000;
 const REFUSED_MS_MAX = 30_000;
+/** Less is sent in one or two batches: dividing gains nothing. */
+export const HISTORY_RECORDS_MIN = 1000;
+export const HISTORY_BYTES_MIN = 1024 * 1024;
+const HISTORY_MARK = { name: HISTORY_HEADER, value: "true" } as const;
 
 export class CoreRunner {
   readonly #parts: CoreRunnerParts;
@@ -69,15 +77,16 @@ export class CoreRunner {
 
   constructor(parts: CoreRunnerParts) {
     const { log, store, logger, agentName: agent, version, policyOf, trimBytes } = parts;
-    const { batchBytesMax, inFlightBytesMax } = parts;
+    const { batchBytesMax, inFlightBytesMax, historyPercent } = parts;
     this.#parts = parts;
     const instance = randomBytes(INSTANCE_BYTES).toString("hex");
     this.#cursors = new Cursors({ log, store, logger, trimBytes });
     this.#core = new UplinkCore({
-      identity: () => ({ agent, version, instance, producerId: store.producerId }),
+      identity: () => ({ agent, version, instance, producerId: store.producerId, sideProducers: store.sideProducers }),
       policyOf,
       remembered: ({ id, topic, partition }) => ({
-        memory: store.memories.get(id),
+        windows: store.windows.get(id) ?? [],
+        memories: store.memories,
         gaps: store.ledger.open({ topic, partition }),
       }),
       options: {
@@ -88,6 +97,9 @@ export class CoreRunner {
         refusedMsMin: REFUSED_MS_MIN,
         refusedMsMax: REFUSED_MS_MAX,
         isLogReadOnly: parts.isLogReadOnly,
+        historyPercent,
+        historyRecordsMin: HISTORY_RECORDS_MIN,
+        historyBytesMin: HISTORY_BYTES_MIN,
       },
     });
     for (const topic of log.topics.values()) this.addSources(topic.partitions);
@@ -100,6 +112,10 @@ export class CoreRunner {
 
   delivered(): ReadonlyMap<string, DeliveredCounts> {
     return this.#cursors.delivered();
+  }
+
+  places(partition: LogPartition): readonly WindowPlace[] {
+    return this.#core.places(partition.id);
   }
 
   settled(partition: LogPartition): Offset {
@@ -165,7 +181,7 @@ export class CoreRunner {
       case "renew":
         return this.#persist(() => this.#renew(effect.changes));
       case "settled":
-        return this.#cursors.settle(this.#partition(effect.laneId), effect.settled, effect.delivered);
+        return this.#cursors.settle(this.#partition(effect.laneId), effect);
       case "gap-settled":
         return this.#persist(() => this.#parts.store.ledger.confirm(effect.gapId, effect.records));
       case "reconcile":
@@ -186,7 +202,8 @@ export class CoreRunner {
   #produce({ laneId, id, acks, epoch, baseSequence, batch }: OutgoingBatch): void {
     const { topic, partition } = this.#partition(laneId);
     const sink = this.#sink;
-    stampProducer(batch, { producerId: this.#parts.store.producerId, producerEpoch: epoch, baseSequence });
+    const producerId = this.#parts.store.producerOf(slotOf(laneId));
+    stampProducer(batch, { producerId, producerEpoch: epoch, baseSequence });
     sink?.send({ t: "produce", id, topic, partition, acks, batch }, () => {
       if (this.#sink === sink) this.#dispatch({ type: "written", id, bytes: batch.length });
     });
@@ -194,14 +211,15 @@ export class CoreRunner {
   }
 
   /** What comes back after the connection has ended belongs to nobody. */
-  async #read({ laneId, offset, bytesMax, isSplit }: Extract<UplinkEffect, { type: "read" }>): Promise<void> {
+  async #read({ laneId, offset, bytesMax, isSplit, end }: Extract<UplinkEffect, { type: "read" }>): Promise<void> {
     const { log, logger } = this.#parts;
     const sink = this.#sink;
     const partition = this.#partition(laneId);
     let result: UplinkEvent;
     try {
       const sessions = this.#parts.clockSessions();
-      const batch = await log.readMerged({ partition, offset, bytesMax, isSplit, codec: "zstd", sessions });
+      const what = { partition, offset, bytesMax, isSplit, sessions, ...asHistory(end) };
+      const batch = await log.readMerged({ ...what, codec: "zstd" });
       result = { type: "read", laneId, batch };
     } catch (error) {
       const { code, message } = toStreamError(error);
@@ -214,8 +232,8 @@ export class CoreRunner {
   async #adopt(changes: readonly AdoptChange[]): Promise<void> {
     const { store } = this.#parts;
     await store.adopt(changes);
-    const adopted = changes.map(({ partitionId, topic, partition }) => ({
-      laneId: partitionId,
+    const adopted = changes.map(({ laneId, topic, partition }) => ({
+      laneId,
       gaps: store.ledger.open({ topic, partition }),
     }));
     this.#dispatch({ type: "adopted", adopted });
@@ -276,8 +294,13 @@ export class CoreRunner {
   }
 
   #partition(laneId: number): LogPartition {
-    const partition = this.#partitions.get(laneId);
+    const partition = this.#partitions.get(partitionIdOf(laneId));
     invariant(partition !== undefined, `no partition ${laneId}`);
     return partition;
   }
+}
+
+/** Records that newer ones have overtaken say so. */
+function asHistory(end: Offset | undefined) {
+  return end === undefined ? {} : { end, mark: HISTORY_MARK };
 }

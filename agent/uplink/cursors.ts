@@ -12,7 +12,7 @@ import type { Logger } from "../../shared/logger.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { EpochStore } from "./epoch-store.ts";
-import type { Delivered } from "./uplink-events.ts";
+import type { UplinkEffect } from "./uplink-events.ts";
 
 export const TRIM_INTERVAL_MS = 10_000;
 const TRIM_BYTES_MAX = 4 * 1024 * 1024;
@@ -31,8 +31,10 @@ export type CursorParts = {
   readonly trimBytes: number;
 };
 
+export type Settled = Omit<Extract<UplinkEffect, { type: "settled" }>, "type">;
+
 type Moved = {
-  readonly settled: Offset;
+  readonly trimEnd: Offset;
   /** What a trim would free. */
   readonly storedBytes: number;
 };
@@ -43,6 +45,8 @@ export function trimBytesOf(logBytesMax: number): number {
 
 export class Cursors {
   readonly #parts: CursorParts;
+  /** By lane. */
+  readonly #settled = new Map<number, Offset>();
   readonly #moved = new Map<LogPartition, Moved>();
   /** Before it, the log was asked to trim: it may still be at it. */
   readonly #trimming = new Map<LogPartition, Offset>();
@@ -55,14 +59,17 @@ export class Cursors {
     this.#parts = parts;
   }
 
-  settle(partition: LogPartition, settled: Offset, { records, acks }: Delivered): void {
+  /** `trimEnd`: what the partition need not keep any more. */
+  settle(partition: LogPartition, { laneId, settled, trimEnd, delivered }: Settled): void {
+    const { records, acks } = delivered;
     let counts = this.#delivered.get(partition.topic);
     if (counts === undefined) {
       counts = { none: 0, leader: 0, all: 0 };
       this.#delivered.set(partition.topic, counts);
     }
     counts[acks] += records;
-    this.#move(partition, settled);
+    this.#settled.set(laneId, settled);
+    this.#move(partition, trimEnd);
     if (this.#movedBytes >= this.#parts.trimBytes) void this.flush();
     else this.#timer ??= setTimeout(() => void this.flush(), TRIM_INTERVAL_MS);
   }
@@ -80,34 +87,37 @@ export class Cursors {
     return this.#flushing;
   }
 
-  #move(partition: LogPartition, settled: Offset): void {
-    const storedBytes = storedBetween(partition, this.#trimming.get(partition) ?? 0, settled);
+  #move(partition: LogPartition, trimEnd: Offset): void {
+    const storedBytes = storedBetween(partition, this.#trimming.get(partition) ?? 0, trimEnd);
     this.#movedBytes += storedBytes - (this.#moved.get(partition)?.storedBytes ?? 0);
-    this.#moved.set(partition, { settled, storedBytes });
+    this.#moved.set(partition, { trimEnd, storedBytes });
   }
 
   async #write(): Promise<void> {
     if (this.#moved.size === 0) return;
+    const settled = [...this.#settled];
     const moved = [...this.#moved];
+    this.#settled.clear();
     this.#moved.clear();
     this.#movedBytes = 0;
-    const changes = moved.map(([{ id }, { settled }]) => ({ partitionId: id, settled }));
-    for (const [partition, { settled }] of moved) this.#trimming.set(partition, settled);
+    const changes = settled.map(([laneId, end]) => ({ laneId, settled: end }));
+    for (const [partition, { trimEnd }] of moved) this.#trimming.set(partition, trimEnd);
     try {
       // Asked for in one turn, so that they share a commit.
       const { log, store } = this.#parts;
       await Promise.all([
         store.settle(changes),
-        ...moved.map(([partition, { settled }]) => log.trim(partition, settled)),
+        ...moved.map(([partition, { trimEnd }]) => log.trim(partition, trimEnd)),
       ]);
     } catch (error) {
       // Nothing is lost: the hub knows what it has. But what stays takes room, so it is tried again.
       const { code, message, retriable } = toStreamError(error);
       this.#parts.logger.warn({ code, reason: message }, "what the hub has could not be removed from the log");
       if (!retriable) return;
-      for (const [partition, { settled }] of moved) {
+      for (const [laneId, end] of settled) if (!this.#settled.has(laneId)) this.#settled.set(laneId, end);
+      for (const [partition, { trimEnd }] of moved) {
         this.#trimming.delete(partition);
-        this.#move(partition, this.#moved.get(partition)?.settled ?? settled);
+        this.#move(partition, this.#moved.get(partition)?.trimEnd ?? trimEnd);
       }
       this.#timer ??= setTimeout(() => void this.flush(), RETRY_MS).unref();
     }

@@ -11,6 +11,9 @@
  *   refused for ever             the stored batches one by one; the one that is refused again is declared lost
  *   out of step with the hub     connect again: the welcome says where the hub stands
  *
+ * Where new records do not wait behind history, lanes of history wait behind all others, but for their share, and little
+ * of them is on its way at once, because what is on its way cannot be overtaken.
+ *
  * A new epoch begins only when nothing of the lane is in flight, because the hub forgets the older one with it.
  */
 import { StreamError } from "../../shared/errors.ts";
@@ -26,7 +29,8 @@ import type { LossReason, Nack } from "../../shared/uplink/frames.ts";
 import { entryOf } from "../ledger/loss-row.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
 import { BatchSize } from "./batch-size.ts";
-import { batchesInFlight, isQuiet, waitingBytes } from "./lane.ts";
+import { HistoryShare } from "./history-share.ts";
+import { batchesInFlight, gapsOf, isHistory, isQuiet, trimEndOf, waitingBytes } from "./lane.ts";
 import type { Lane, Remedy, SentBatch, SentItem } from "./lane.ts";
 import { ReadyLanes } from "./ready-lanes.ts";
 import type { LostRange } from "./resume.ts";
@@ -51,6 +55,8 @@ const POISON_CODES: ReadonlySet<string> = new Set([
 ]);
 /** A batch that fills half of what one may hold is worth sending while others are in flight. */
 const WORTH_SENDING_SHARE = 0.5;
+/** Of history, before anything is answered: 4 s on a link of 2 Mbit/s, which new records wait at the most. */
+export const HISTORY_IN_FLIGHT_BYTES_MAX = 1024 * 1024;
 const SEQUENCE_COUNT = 2 ** 31;
 /** Fits no batch, so that the log returns the first stored one alone. */
 const ONE_STORED_BATCH_BYTES = 1;
@@ -61,6 +67,10 @@ export class LaneSender {
   readonly #window: SendWindow;
   readonly #batchSize: BatchSize;
   readonly #ready = new ReadyLanes();
+  readonly #readyHistory = new ReadyLanes();
+  readonly #share: HistoryShare;
+  /** Being read, on their way, or waiting for credit. */
+  #historyBytes = 0;
   readonly #inFlight = new Map<number, { readonly lane: Lane; readonly item: SentItem }>();
   /** Lanes with a batch that waits for credit, in the order of their reads. */
   #unsent: Lane[] = [];
@@ -76,7 +86,9 @@ export class LaneSender {
     this.#ports = ports;
     this.#options = ports.options;
     this.#window = new SendWindow(ports.options);
-    this.#batchSize = new BatchSize(ports.options.batchBytesMax);
+    const { batchBytesMax, historyPercent: percent } = ports.options;
+    this.#batchSize = new BatchSize(batchBytesMax);
+    this.#share = new HistoryShare({ percent, batchBytesMax });
   }
 
   get inFlightCount(): number {
@@ -97,6 +109,8 @@ export class LaneSender {
     if (creditBytes === 0) this.#batchSize.connectionEnded(this.#window.inFlightBytes > 0);
     this.#window.open(creditBytes);
     this.#ready.clear();
+    this.#readyHistory.clear();
+    this.#historyBytes = 0;
     this.#inFlight.clear();
     this.#unsent = [];
     this.#gapsInFlight = 0;
@@ -107,7 +121,7 @@ export class LaneSender {
 
   /** The lane may have something to send. */
   wake(lane: Lane): void {
-    if (lane.phase === "active") this.#ready.add(lane);
+    if (lane.phase === "active") (isHistory(lane) ? this.#readyHistory : this.#ready).add(lane);
   }
 
   grant(bytes: number): void {
@@ -130,10 +144,17 @@ export class LaneSender {
     }
     if (this.isDraining) return;
     while (this.#hasRoom()) {
-      const lane = this.#ready.take();
+      const lane = this.#takeReady();
       if (lane === undefined) return;
       this.#serve(lane);
     }
+  }
+
+  #takeReady(): Lane | undefined {
+    if (this.#historyBytes >= HISTORY_IN_FLIGHT_BYTES_MAX) return this.#ready.take();
+    const isDue = this.#share.isDue;
+    const first = isDue ? this.#readyHistory.take() : this.#ready.take();
+    return first ?? (isDue ? this.#ready.take() : this.#readyHistory.take());
   }
 
   #hasRoom(): boolean {
@@ -160,7 +181,10 @@ export class LaneSender {
     this.#window.readStarted();
     const bytesMax = lane.isIsolating ? ONE_STORED_BATCH_BYTES : this.#batchSize.bytes;
     const isSplit = !lane.isIsolating && this.#batchSize.isReduced;
-    this.#ports.emit({ type: "read", laneId: source.id, offset: next, bytesMax, isSplit });
+    const { end } = lane.window;
+    const range = end === Infinity ? {} : { end };
+    if (isHistory(lane)) this.#historyBytes += this.#options.batchBytesMax;
+    this.#ports.emit({ type: "read", laneId: source.id, offset: next, bytesMax, isSplit, ...range });
   }
 
   #mayFly(lane: Lane): boolean {
@@ -183,19 +207,18 @@ export class LaneSender {
     this.#fly(lane, item);
     const what = { epoch, from, to, entry: entryOf(gap), records, reason, since, until };
     this.#ports.emit({ type: "send", frame: { t: "gap", id: item.id, topic, partition, ...what } });
-    this.#ready.add(lane);
+    this.wake(lane);
   }
 
   /** What is on its way is confirmed or refused first. */
   onGaps(lane: Lane, gaps: readonly LossRow[]): void {
     const flying = new Set(lane.inFlight.flatMap((item) => (item.kind === "gap" ? [item.gap.id] : [])));
-    lane.gaps = gaps.filter(({ id }) => !flying.has(id));
+    lane.gaps = gapsOf(lane, gaps).filter(({ id }) => !flying.has(id));
     this.wake(lane);
   }
 
   onRead(lane: Lane, batch: MergedBatch | undefined): void {
-    this.#window.readEnded();
-    lane.isReading = false;
+    this.#readEnded(lane);
     if (lane.phase === "held") return this.#treat(lane);
     if (lane.phase !== "active") return;
     const { next, source } = lane;
@@ -217,9 +240,14 @@ export class LaneSender {
     this.#produce(lane, batch);
   }
 
-  onReadFailed(lane: Lane): void {
+  #readEnded(lane: Lane): void {
     this.#window.readEnded();
     lane.isReading = false;
+    if (isHistory(lane)) this.#historyBytes -= this.#options.batchBytesMax;
+  }
+
+  onReadFailed(lane: Lane): void {
+    this.#readEnded(lane);
     if (lane.phase === "held") return this.#treat(lane);
     if (lane.phase === "active") this.#resendLater(lane, lane.next);
   }
@@ -231,13 +259,17 @@ export class LaneSender {
     const bytes = batch.length;
     this.#window.sent(bytes);
     this.#socketBytes += bytes;
+    if (isHistory(lane)) {
+      this.#historyBytes += bytes;
+      this.#share.historySent(bytes);
+    } else this.#share.liveSent(bytes);
     this.#fly(lane, { kind: "batch", id, baseOffset, lastOffset, bytes, acks, isAcked: false });
     lane.next = lastOffset + 1;
     lane.memory = { ...lane.memory, sentEnd: Math.max(lane.memory.sentEnd, lane.next) };
     const baseSequence = (baseOffset - lane.firstOffset) % SEQUENCE_COUNT;
     const laneId = lane.source.id;
     this.#ports.emit({ type: "produce", produce: { laneId, id, acks, epoch: lane.epoch, baseSequence, batch } });
-    this.#ready.add(lane);
+    this.wake(lane);
   }
 
   #fly(lane: Lane, item: SentItem): void {
@@ -250,6 +282,7 @@ export class LaneSender {
     if (item.kind === "gap") this.#landGap();
     else {
       this.#window.answered(item.bytes);
+      if (isHistory(lane)) this.#historyBytes -= item.bytes;
       this.#batchSize.answered();
     }
     const index = lane.inFlight.indexOf(item);
@@ -276,7 +309,7 @@ export class LaneSender {
     if (item.kind === "batch") return this.#settle(lane, item);
     this.#land(lane, item);
     this.#ports.emit({ type: "gap-settled", gapId: item.gap.id, records: item.gap.records });
-    this.#ready.add(lane);
+    this.wake(lane);
     if (lane.phase === "held") this.#treat(lane);
   }
 
@@ -303,7 +336,7 @@ export class LaneSender {
     const records = Math.max(0, settled - lane.countedEnd);
     lane.countedEnd = Math.max(lane.countedEnd, settled);
     const delivered = { records, acks: item.acks };
-    this.#ports.emit({ type: "settled", laneId: lane.source.id, settled, delivered });
+    this.#ports.emit({ type: "settled", laneId: lane.source.id, settled, delivered, trimEnd: trimEndOf(lane.family) });
     this.wake(lane);
     if (lane.phase === "held") this.#treat(lane);
   }
@@ -324,7 +357,11 @@ export class LaneSender {
     if (RESYNC_CODES.has(code)) return this.#disconnect(`the hub is out of step: ${code}: ${message}`);
     if (POISON_CODES.has(code)) return this.#refuse(lane, item, code, message);
     // Perhaps it was deleted: the lane asks for it again before it goes on.
-    if (code === "UNKNOWN_TOPIC_OR_PARTITION") lane.isAtHub = false;
+    if (code === "UNKNOWN_TOPIC_OR_PARTITION") {
+      // Where the other lanes of the partition stand at the hub has to be heard with it.
+      if (lane.family.lanes.length > 1) return this.#disconnect(`${code}: ${message}`);
+      lane.isAtHub = false;
+    }
     this.#resendLater(lane, item.baseOffset, { code, message });
   }
 

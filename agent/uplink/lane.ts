@@ -1,5 +1,6 @@
 /**
- * One partition of the agent's log on its way to the hub, while a connection lasts.
+ * One partition of the agent's log on its way to the hub, while a connection lasts; or a window of it, where new records
+ * do not wait behind history (windows.ts).
  *
  *   unknown ──hello | announce──▶ asked ──answer──▶ adopting ──on disk──▶ active ◀─────────────┐
  *      ▲                            │                   ▲                   │ refused, lost     │
@@ -11,9 +12,12 @@ import type { Offset, ProducerEpoch } from "../../shared/ids.ts";
 import type { MergedBatch } from "../../shared/log/partitioned-log.ts";
 import type { Acks } from "../../shared/record.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
+import type { Division } from "./division.ts";
 import type { LostRange, PartitionMemory, ResumePlan } from "./resume.ts";
+import { attachedWindows, clamp, laneIdOf, settledEnd, WindowView } from "./windows.ts";
+import type { LaneWindow, WindowPlace, WindowStart } from "./windows.ts";
 
-/** A partition of the log: a view that moves with the log. */
+/** A partition of the log, or a window of it: a view that moves with the log. */
 export type LaneSource = {
   readonly id: number;
   readonly topic: string;
@@ -47,10 +51,28 @@ export type Remedy =
 /** Where a lane goes on, as far as resume.ts or a loss has decided. */
 export type Placement = Pick<ResumePlan, "epoch" | "firstOffset" | "next" | "newEpoch" | "gaps">;
 
+/** Whether new records wait behind those of an outage. */
+export const catchUps = ["in-order", "live-first"] as const;
+export type CatchUp = (typeof catchUps)[number];
+
 export type LanePhase = "unknown" | "asked" | "adopting" | "active" | "held" | "waiting";
 
+/** The lanes of a partition. */
+export type PartitionLanes = {
+  readonly base: LaneSource;
+  readonly catchUp: CatchUp;
+  /** As far as they are remembered, oldest first; none while it was never divided. */
+  windows: readonly WindowStart[];
+  /** Oldest first; the last one is live. */
+  lanes: readonly Lane[];
+  /** On its way to disk. */
+  division: { readonly lane: Lane; readonly division: Division } | undefined;
+};
+
 export type Lane = {
-  readonly source: LaneSource;
+  readonly family: PartitionLanes;
+  window: LaneWindow;
+  source: LaneSource;
   readonly acks: Acks;
   readonly priority: number;
   phase: LanePhase;
@@ -85,15 +107,20 @@ export type Lane = {
 const emptyMemory: PartitionMemory = { settled: 0, fence: undefined, sentEnd: 0, epochs: [] };
 
 export type LaneStart = {
+  readonly family: PartitionLanes;
+  readonly window: LaneWindow;
   readonly acks: Acks;
   readonly priority: number;
   readonly memory: PartitionMemory | undefined;
   readonly gaps: readonly LossRow[];
 };
 
-export function newLane(source: LaneSource, { acks, priority, memory = emptyMemory, gaps }: LaneStart): Lane {
+export function newLane({ family, window, acks, priority, memory: remembered, gaps }: LaneStart): Lane {
+  const memory = withinWindow(remembered ?? emptyMemory, window);
   return {
-    source,
+    family,
+    window,
+    source: viewOf(family.base, window),
     acks,
     priority,
     phase: "unknown",
@@ -116,8 +143,73 @@ export function newLane(source: LaneSource, { acks, priority, memory = emptyMemo
   };
 }
 
+/** What the last run of the program left of a partition. */
+export type RememberedLanes = {
+  readonly windows: readonly WindowStart[];
+  /** By lane. */
+  readonly memories: ReadonlyMap<number, PartitionMemory>;
+  readonly gaps: readonly LossRow[];
+};
+
+export type LanePolicy = { readonly acks: Acks; readonly priority: number; readonly catchUp: CatchUp };
+
+export function newFamily(base: LaneSource, policy: LanePolicy, remembered: RememberedLanes): PartitionLanes {
+  const { acks, priority, catchUp } = policy;
+  const { windows, memories, gaps } = remembered;
+  const family: PartitionLanes = { base, catchUp, windows, lanes: [], division: undefined };
+  family.lanes = attachedWindows(windows).map((window) => {
+    return newLane({ family, window, acks, priority, memory: memories.get(laneIdOf(base.id, window)), gaps: [] });
+  });
+  for (const lane of family.lanes) lane.gaps = gapsOf(lane, gaps);
+  return family;
+}
+
+/** What a log that lost its tail says of offsets beyond the window concerns other lanes. */
+function withinWindow(memory: PartitionMemory, window: LaneWindow): PartitionMemory {
+  const { settled, fence, sentEnd } = memory;
+  return {
+    ...memory,
+    settled: clamp(settled, window),
+    fence: fence === undefined ? undefined : clamp(fence, window),
+    sentEnd: clamp(sentEnd, window),
+  };
+}
+
+/** The lane covers another range from here on. */
+export function moveLane(lane: Lane, window: LaneWindow): void {
+  lane.window = window;
+  lane.source = viewOf(lane.family.base, window);
+}
+
+function viewOf(base: LaneSource, window: LaneWindow): LaneSource {
+  return window.number === 0 && window.end === Infinity ? base : new WindowView(base, window);
+}
+
+export function placesOf({ lanes }: PartitionLanes): WindowPlace[] {
+  return lanes.map(({ window: { start, end }, memory: { settled } }) => ({ start, end, settled }));
+}
+
+/** What the log need not keep any more. */
+export function trimEndOf(family: PartitionLanes): Offset {
+  return settledEnd(placesOf(family));
+}
+
+/** Newer records go first. */
+export function isHistory({ window }: Lane): boolean {
+  return window.end !== Infinity;
+}
+
+/** Of the rows of a partition, those that the lane declares. */
+export function gapsOf({ family, window }: Lane, rows: readonly LossRow[]): readonly LossRow[] {
+  const [oldest] = family.lanes;
+  if (oldest === undefined || family.lanes.length === 1) return rows;
+  const start = oldest.window === window ? 0 : window.start;
+  return rows.filter(({ from }) => from >= start && from < window.end);
+}
+
 /** The connection is gone, and with it what was on its way. */
 export function disconnectLane(lane: Lane): void {
+  lane.family.division = undefined;
   lane.phase = "unknown";
   lane.isAtHub = false;
   lane.gaps = [...lane.inFlight.flatMap((item) => (item.kind === "gap" ? [item.gap] : [])), ...lane.gaps];

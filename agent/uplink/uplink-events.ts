@@ -6,13 +6,14 @@ import type { Acks } from "../../shared/record.ts";
 import type { Announce, Gap, Hello, HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
 import type { AdoptChange } from "./epoch-table.ts";
-import type { LaneSource } from "./lane.ts";
-import type { PartitionMemory } from "./resume.ts";
+import type { LanePolicy, LaneSource, RememberedLanes } from "./lane.ts";
 
 export type UplinkIdentity = {
   readonly agent: string;
   readonly version: string;
   readonly producerId: ProducerId;
+  /** For lanes of the slots from 1 on (windows.ts). */
+  readonly sideProducers: readonly ProducerId[];
   /** Of this run of the program. */
   readonly instance: string;
 };
@@ -30,16 +31,18 @@ export type CoreOptions = {
   readonly refusedMsMax: number;
   /** Nothing can be written down: a partition that needs a new epoch waits, for that has to be on disk before its first batch. */
   readonly isLogReadOnly?: boolean | undefined;
+  /** What history gets of the link while new records wait, too. */
+  readonly historyPercent: number;
+  /** A partition that is `live-first` is divided when so much waits as the hub comes back: records, or bytes. */
+  readonly historyRecordsMin: number;
+  readonly historyBytesMin: number;
 };
 
 export type CoreParts = {
   readonly identity: () => UplinkIdentity;
-  readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
+  readonly policyOf: (topic: string) => LanePolicy;
   /** What the last run of the program left on disk. */
-  readonly remembered: (source: LaneSource) => {
-    readonly memory: PartitionMemory | undefined;
-    readonly gaps: readonly LossRow[];
-  };
+  readonly remembered: (source: LaneSource) => RememberedLanes;
   readonly options: CoreOptions;
 };
 
@@ -79,19 +82,27 @@ export type UplinkEffect =
       readonly bytesMax: number;
       /** A stored batch that is larger is cut. */
       readonly isSplit: boolean;
+      /** Set for history: exclusive, and the records are marked. */
+      readonly end?: Offset;
     }
   /** To disk, then "adopted". */
   | { readonly type: "adopt"; readonly changes: readonly AdoptChange[] }
   /** To disk under a new producer id, then "renewed". */
   | { readonly type: "renew"; readonly changes: readonly AdoptChange[] }
-  | { readonly type: "settled"; readonly laneId: number; readonly settled: Offset; readonly delivered: Delivered }
+  | {
+      readonly type: "settled";
+      readonly laneId: number;
+      readonly settled: Offset;
+      readonly delivered: Delivered;
+      readonly trimEnd: Offset;
+    }
   /** The hub has the gap, with so many records. */
   | { readonly type: "gap-settled"; readonly gapId: number; readonly records: number }
-  /** Everything before `settled` is delivered or declared, and the hub says how much it has. */
+  /** So many records of the partition are delivered or declared, and the hub says how much it has. */
   | {
       readonly type: "reconcile";
       readonly laneId: number;
-      readonly settled: Offset;
+      readonly settled: number;
       /** Undefined while the two sides begin to count anew. */
       readonly hubRecords: number | undefined;
       /** A hub that says nothing of the partition has nothing of it in its ledger. */

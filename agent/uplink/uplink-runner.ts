@@ -11,7 +11,6 @@ import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { Offset, Timestamp } from "../../shared/ids.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
-import type { Acks } from "../../shared/record.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { HubTimeSample } from "../time/agent-clock.ts";
@@ -24,10 +23,15 @@ import type { LogEnds, UplinkLog } from "./epoch-store.ts";
 import { FailureLog } from "./failure-log.ts";
 import { HubConnection } from "./hub-connection.ts";
 import type { UplinkPhase } from "./uplink.ts";
+import type { LanePolicy } from "./lane.ts";
+import { unheardPlaces } from "./windows.ts";
+import type { WindowPlace } from "./windows.ts";
 
 export type UplinkOptions = {
   readonly batchBytesMax: number;
   readonly inFlightBytesMax: number;
+  /** What history gets of the link while new records wait, too. */
+  readonly historyPercent: number;
   readonly connectTimeoutMs: number;
   readonly retryMinMs: number;
   readonly retryMaxMs: number;
@@ -41,6 +45,7 @@ export type UplinkOptions = {
 export const defaultUplinkOptions: UplinkOptions = {
   batchBytesMax: 256 * 1024,
   inFlightBytesMax: 16 * 1024 * 1024,
+  historyPercent: 20,
   connectTimeoutMs: 30_000,
   retryMinMs: 1_000,
   retryMaxMs: 300_000,
@@ -64,7 +69,7 @@ export type UplinkParts = {
   /** The system's without it; tests give their own. */
   readonly lookup?: LookupFunction;
   readonly version: string;
-  readonly policyOf: (topic: string) => { readonly acks: Acks; readonly priority: number };
+  readonly policyOf: (topic: string) => LanePolicy;
   /** The hub has more partitions of a topic than the log: make them. */
   readonly onPartitionCount: (topic: string, count: number) => Promise<unknown>;
   /** The log's disk takes no writes: what can be sent without writing anything down is sent. */
@@ -169,6 +174,11 @@ export class Uplink {
     return this.#opened?.runner.settled(partition) ?? 0;
   }
 
+  /** How far each of its lanes has come, oldest first. */
+  places(partition: LogPartition): readonly WindowPlace[] {
+    return this.#opened?.runner.places(partition) ?? unheardPlaces;
+  }
+
   /** Waits a moment for what is on its way, then ends the connection and writes the cursors down. */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
@@ -191,11 +201,18 @@ export class Uplink {
   }
 
   async #open(ends: LogEnds): Promise<Opened> {
-    const { batchBytesMax, inFlightBytesMax } = this.#options;
+    const { batchBytesMax, inFlightBytesMax, historyPercent } = this.#options;
     const store = await EpochStore.open(this.#parts.log, this.#parts.ledger, ends);
     return {
       store,
-      runner: new CoreRunner({ clockSessions: () => [], ...this.#parts, store, batchBytesMax, inFlightBytesMax }),
+      runner: new CoreRunner({
+        clockSessions: () => [],
+        ...this.#parts,
+        store,
+        batchBytesMax,
+        inFlightBytesMax,
+        historyPercent,
+      }),
     };
   }
 

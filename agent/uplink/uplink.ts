@@ -5,23 +5,44 @@
  *                       hello                 announce, produce, gap
  *
  * The welcome says where the hub stands; resume.ts decides for each partition where to go on; what that changes is on
- * disk before anything of it is sent. Topics made later are announced and go the same way.
+ * disk before anything of it is sent. What an outage has gathered may then become history, behind which new records do
+ * not wait (division.ts). Topics made later are announced and go the same way.
  */
 import { StreamError } from "../../shared/errors.ts";
 import type { Offset } from "../../shared/ids.ts";
 import { invariant, unreachable } from "../../shared/invariant.ts";
 import { PRODUCER_EPOCH_MAX } from "../../shared/uplink/frames.ts";
-import type { Announced, HelloTopic, HubFrame, UplinkPosition } from "../../shared/uplink/frames.ts";
+import type { Announced, HelloTopic, HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
-import { askPage } from "./ask-page.ts";
-import type { AdoptChange } from "./epoch-table.ts";
-import { disconnectLane, newLane } from "./lane.ts";
-import type { Lane, LaneSource, Placement } from "./lane.ts";
+import { askPage, unknownTopics } from "./ask-page.ts";
+import type { AdoptChange, Recount } from "./epoch-table.ts";
+import { applyDivision, beginWindow, liveLane, planDivision } from "./division.ts";
+import {
+  booksOf,
+  isForgetful,
+  isOnDiskAlready,
+  mayDivide,
+  memoryAfter,
+  planOf,
+  plansThatWait,
+  positionKey,
+  positionsByLane,
+  reckon,
+  resumeTexts,
+  sortedPlans,
+} from "./lane-plans.ts";
+import type { LanePlan, PositionsByLane } from "./lane-plans.ts";
+import { disconnectLane, gapsOf, newFamily, placesOf, trimEndOf } from "./lane.ts";
+import type { Lane, LaneSource, PartitionLanes, Placement } from "./lane.ts";
 import { LaneSender } from "./lane-sender.ts";
-import { planResume, rememberEpoch } from "./resume.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { LostRange, ResumeCause, ResumePlan } from "./resume.ts";
 import type { CoreParts, UplinkEffect, UplinkEvent } from "./uplink-events.ts";
+import { laneIdOf, ownSpans, partitionIdOf, slotOf, unheardPlaces } from "./windows.ts";
+import type { WindowPlace } from "./windows.ts";
+
+/** In the log, at each division of a partition. */
+export const DIVISION_NOTE = "what the outage has gathered goes behind new records";
 
 export type UplinkPhase = "offline" | "greeting" | "connected" | "renewing";
 
@@ -66,8 +87,15 @@ export class UplinkCore {
   }
 
   /** First record that is neither delivered nor declared lost; undefined for a partition not seen yet. */
-  settled(laneId: number): Offset | undefined {
-    return this.#lanes.get(laneId)?.memory.settled;
+  settled(partitionId: number): Offset | undefined {
+    const lane = this.#lanes.get(partitionId);
+    return lane === undefined ? undefined : trimEndOf(lane.family);
+  }
+
+  /** How far each lane of the partition has come, oldest first. */
+  places(partitionId: number): readonly WindowPlace[] {
+    const lane = this.#lanes.get(partitionId);
+    return lane === undefined ? unheardPlaces : placesOf(lane.family);
   }
 
   source(laneId: number): LaneSource {
@@ -93,10 +121,10 @@ export class UplinkCore {
       case "frame":
         return this.#onFrame(event.frame);
       case "adopted":
-        for (const { laneId, gaps } of event.adopted) this.#onAdopted(this.#lane(laneId), gaps);
-        return;
+        return this.#onAllAdopted(event.adopted);
       case "gaps":
-        return this.#sender.onGaps(this.#lane(event.laneId), event.gaps);
+        for (const lane of this.#lane(event.laneId).family.lanes) this.#sender.onGaps(lane, event.gaps);
+        return;
       case "renewed":
         return this.#onRenewed();
       case "read":
@@ -127,11 +155,11 @@ export class UplinkCore {
     for (const source of sources) {
       const known = this.#lanes.get(source.id);
       if (known !== undefined) {
-        this.#sender.wake(known);
+        for (const lane of known.family.lanes) this.#sender.wake(lane);
         continue;
       }
-      const start = { ...this.#parts.policyOf(source.topic), ...this.#parts.remembered(source) };
-      this.#lanes.set(source.id, newLane(source, start));
+      const { lanes } = newFamily(source, this.#parts.policyOf(source.topic), this.#parts.remembered(source));
+      for (const lane of lanes) this.#lanes.set(lane.source.id, lane);
       this.#hasUnknown = true;
     }
   }
@@ -139,9 +167,13 @@ export class UplinkCore {
   #onOpened(): void {
     invariant(this.#phase === "offline", "two connections at once");
     this.#phase = "greeting";
-    const { agent, version, producerId, instance } = this.#parts.identity();
+    const { agent, version, producerId, sideProducers, instance } = this.#parts.identity();
+    const aside = [...this.#lanes.values()].some(mayDivide) ? { sideProducers } : {};
     const topics = this.#ask();
-    this.#emit({ type: "send", frame: { t: "hello", agent, version, instance, producer: producerId, topics } });
+    this.#emit({
+      type: "send",
+      frame: { t: "hello", agent, version, instance, producer: producerId, ...aside, topics },
+    });
   }
 
   #onClosed(): void {
@@ -155,9 +187,12 @@ export class UplinkCore {
   #onTimer(lane: Lane): void {
     if (lane.phase !== "waiting") return;
     // A partition that the hub did not have is asked for again; one that was refused goes on.
-    lane.phase = lane.isAtHub ? "active" : "unknown";
-    if (!lane.isAtHub) this.#hasUnknown = true;
-    this.#sender.wake(lane);
+    if (lane.isAtHub) {
+      lane.phase = "active";
+      return this.#sender.wake(lane);
+    }
+    for (const each of lane.family.lanes) if (each.phase === "waiting" && !each.isAtHub) each.phase = "unknown";
+    this.#hasUnknown = true;
   }
 
   #onFrame(frame: HubFrame): void {
@@ -196,13 +231,8 @@ export class UplinkCore {
   /** The topics of lanes about which the hub was not asked yet; those that are too many now are for later. */
   #ask(): HelloTopic[] {
     this.#hasUnknown = false;
-    const counts = new Map<string, number>();
-    for (const { phase, source } of this.#lanes.values()) if (phase === "unknown") counts.set(source.topic, 1);
+    const counts = unknownTopics(this.#lanes);
     if (counts.size === 0) return [];
-    for (const { source } of this.#lanes.values()) {
-      const count = counts.get(source.topic);
-      if (count !== undefined) counts.set(source.topic, Math.max(count, source.partition + 1));
-    }
     const page = askPage(counts);
     this.#hasUnknown = page.size < counts.size;
     for (const lane of this.#lanes.values()) {
@@ -213,24 +243,21 @@ export class UplinkCore {
 
   #onAnswered({ topics, positions }: Pick<Announced, "topics" | "positions">): void {
     const hubCounts = new Map(topics.map(({ name, partitions }) => [name, partitions]));
-    const heard = new Map<string, UplinkPosition>(positions.map((each) => [keyOf(each), each]));
+    const heard = positionsByLane(positions, this.#parts.identity().sideProducers);
     const ownCounts = new Map<string, number>();
     const plans: LanePlan[] = [];
     for (const lane of this.#lanes.values()) {
-      const { topic, partition, logStartOffset } = lane.source;
+      const { topic, partition } = lane.source;
       ownCounts.set(topic, Math.max(ownCounts.get(topic) ?? 0, partition + 1));
       if (lane.phase !== "asked") continue;
       lane.isAtHub = partition < (hubCounts.get(topic) ?? 0);
-      const position = heard.get(keyOf(lane.source));
-      if (lane.isAtHub) {
-        const plan = planResume(lane.memory, logStartOffset, position);
-        plans.push({ lane, plan, hubRecords: position?.records ?? 0, hubLost: position?.lost ?? 0 });
-      } else this.#askLater(lane);
+      if (lane.isAtHub) plans.push(planOf(lane, heard.get(positionKey(lane.source, slotOf(lane.source.id)))));
+      else this.#askLater(lane);
     }
     for (const [topic, count] of hubCounts) {
       if (count > (ownCounts.get(topic) ?? Infinity)) this.#emit({ type: "partition-count", topic, count });
     }
-    this.#resume(plans);
+    this.#resume(plans, heard);
   }
 
   #askLater(lane: Lane): void {
@@ -241,29 +268,21 @@ export class UplinkCore {
     this.#note("warn", "the hub does not have this partition; its records are kept", { topic, partition, delayMs });
   }
 
-  #resume(all: readonly LanePlan[]): void {
+  #resume(all: readonly LanePlan[], heard: PositionsByLane): void {
     const plans = this.#parts.options.isLogReadOnly === true ? this.#withoutNewEpochs(all) : all;
     if (this.#mustRenew || plans.some(({ plan }) => plan.epoch > PRODUCER_EPOCH_MAX)) return this.#renew(plans);
     const changes: AdoptChange[] = [];
-    for (const { lane, plan, ...hub } of plans) {
-      this.#noteResume(lane, plan);
-      const { settled, fence } = lane.memory;
-      const isOnDisk = plan.newEpoch === undefined && fence === undefined && plan.next >= settled;
-      const change = this.#adopt(lane, plan, recountCauses.has(plan.cause) ? hub.hubRecords : undefined);
-      const hubRecords = plan.cause === "continued" ? hub.hubRecords : undefined;
-      this.#emit({ ...hub, type: "reconcile", laneId: lane.source.id, settled: plan.next, hubRecords });
-      if (isOnDisk) this.#onAdopted(lane, lane.gaps);
-      else changes.push(change);
+    for (const [family, own] of Map.groupBy(plans, ({ lane }) => lane.family)) {
+      invariant(own.length === family.lanes.length, "the lanes of a partition are resumed together");
+      changes.push(...this.#resumePartition(family, sortedPlans(own), heard));
     }
     if (changes.length > 0) this.#emit({ type: "adopt", changes });
   }
 
   #withoutNewEpochs(plans: readonly LanePlan[]): LanePlan[] {
-    return plans.filter(({ lane, plan }) => {
-      if (plan.newEpoch === undefined) return true;
-      this.#leaveUntilWritable(lane, plan.cause);
-      return false;
-    });
+    const waiting = plansThatWait(plans);
+    for (const [lane, cause] of waiting) this.#leaveUntilWritable(lane, cause);
+    return plans.filter(({ lane }) => !waiting.has(lane));
   }
 
   /** Until the next connection at the least. */
@@ -273,19 +292,87 @@ export class UplinkCore {
     this.#note("warn", "the partition cannot be forwarded while the disk takes no writes", { topic, partition, cause });
   }
 
-  /** Until the change is on disk, nothing of the lane is sent and nothing of the plan is remembered. */
-  #adopt(lane: Lane, plan: Placement, hubRecords?: number): AdoptChange {
-    const { topic, partition, id: partitionId } = lane.source;
-    const { epoch, next, newEpoch, gaps } = plan;
-    const { epochs } = lane.memory;
-    const remembered = newEpoch === undefined ? epochs : rememberEpoch(epochs, newEpoch);
-    const forgottenEpoch = epochs.find((each) => !remembered.includes(each))?.epoch;
-    lane.phase = "adopting";
-    lane.placement = { ...plan, memory: { settled: next, fence: undefined, sentEnd: next, epochs: remembered } };
-    return { partitionId, topic, partition, settled: next, newEpoch, forgottenEpoch, gaps, epoch, hubRecords };
+  /** What has to be on disk first. */
+  #resumePartition(family: PartitionLanes, plans: readonly LanePlan[], heard: PositionsByLane): AdoptChange[] {
+    for (const { lane, plan } of plans) this.#noteResume(lane, plan);
+    const begun = this.#divide(family, plans, heard);
+    const isOnDisk = begun === undefined && plans.every(isOnDiskAlready) && !plans.some(isForgetful);
+    const { settled, hubLost, hubRecords, recount } = reckon(plans);
+    const newest = plans.at(-1);
+    const changes = plans.flatMap((each) => {
+      const { lane, plan } = each;
+      // Its slot begins another window.
+      if (lane === begun?.lane) return [];
+      return [this.#adopt(lane, plan, each === newest ? recount : undefined)];
+    });
+    this.#emit({ type: "reconcile", laneId: family.base.id, settled, hubRecords, hubLost });
+    if (begun !== undefined) {
+      const windows = begun.lane.family.division?.division.windows;
+      return [...changes, { ...this.#adopt(begun.lane, begun.plan), windows }];
+    }
+    if (!isOnDisk) return changes;
+    for (const { lane } of plans) this.#place(lane, lane.gaps);
+    for (const { lane, plan } of plans) this.#settleAdopted(lane, plan.newEpoch === undefined);
+    return [];
   }
 
-  #onAdopted(lane: Lane, gaps: readonly LossRow[]): void {
+  /** What waits becomes history; the plan is that of the new window. */
+  #divide(family: PartitionLanes, plans: readonly LanePlan[], heard: PositionsByLane): Begun | undefined {
+    // A division has to be on disk before anything of it is sent.
+    if (this.#parts.options.isLogReadOnly === true) return undefined;
+    const division = planDivision(family, plans, this.#parts.options);
+    const newest = plans.at(-1);
+    if (division === undefined || newest === undefined) return undefined;
+    const slot = slotOf(laneIdOf(family.base.id, division.live));
+    const plan = beginWindow(division.freed, division.live.start, heard.get(positionKey(family.base, slot)));
+    if (plan.epoch > PRODUCER_EPOCH_MAX) {
+      // The next welcome renews them all.
+      this.#mustRenew = true;
+      return undefined;
+    }
+    const lane = liveLane(family, newest.lane, division);
+    family.division = { lane, division };
+    const { topic, partition } = family.base;
+    const records = division.live.start - newest.plan.next;
+    this.#note("info", DIVISION_NOTE, { topic, partition, records });
+    return { lane, plan };
+  }
+
+  /** Until the change is on disk, nothing of the lane is sent and nothing of the plan is remembered. */
+  #adopt(lane: Lane, plan: Placement, recount?: Recount): AdoptChange {
+    const { topic, partition, id: laneId } = lane.source;
+    const { division } = lane.family.division ?? {};
+    const { epoch, next, newEpoch, gaps } = plan;
+    const { epochs } = lane.memory;
+    const memory = memoryAfter(plan, lane.memory);
+    const forgottenEpoch = epochs.find((each) => !memory.epochs.includes(each))?.epoch;
+    const own = ownSpans(division?.windows ?? lane.family.windows, slotOf(laneId));
+    lane.phase = "adopting";
+    lane.placement = { ...plan, memory };
+    const at = { laneId, topic, partition, own, settled: next, windows: undefined, recount };
+    return { ...at, newEpoch, forgottenEpoch, gaps, epoch };
+  }
+
+  /** Lanes of one partition go on together: how far the log may be trimmed depends on all of them. */
+  #onAllAdopted(adopted: readonly { readonly laneId: number; readonly gaps: readonly LossRow[] }[]): void {
+    for (const { laneId } of adopted) {
+      const { family } = this.#lane(partitionIdOf(laneId));
+      if (family.division === undefined) continue;
+      const { lane, division } = family.division;
+      applyDivision(family, lane, division);
+      family.division = undefined;
+      this.#lanes.set(lane.source.id, lane);
+    }
+    const placed = adopted.map(({ laneId, gaps }) => {
+      const lane = this.#lane(laneId);
+      const isContinued = lane.placement?.newEpoch === undefined;
+      this.#place(lane, gaps);
+      return { lane, isContinued };
+    });
+    for (const { lane, isContinued } of placed) this.#settleAdopted(lane, isContinued);
+  }
+
+  #place(lane: Lane, gaps: readonly LossRow[]): void {
     const { placement } = lane;
     invariant(placement !== undefined, "nothing was to be adopted");
     lane.placement = undefined;
@@ -294,9 +381,8 @@ export class UplinkCore {
     lane.firstOffset = placement.firstOffset;
     lane.next = placement.next;
     lane.isFresh = true;
-    lane.gaps = gaps;
+    lane.gaps = gapsOf(lane, gaps);
     lane.phase = "active";
-    this.#settleAdopted(lane, placement.newEpoch === undefined);
     this.#sender.wake(lane);
   }
 
@@ -307,7 +393,13 @@ export class UplinkCore {
     const records = isContinued ? Math.max(0, settled - countedEnd) : 0;
     lane.countedEnd = Math.max(countedEnd, settled);
     if (settled <= source.logStartOffset) return;
-    this.#emit({ type: "settled", laneId: source.id, settled, delivered: { records, acks } });
+    this.#emit({
+      type: "settled",
+      laneId: source.id,
+      settled,
+      delivered: { records, acks },
+      trimEnd: trimEndOf(lane.family),
+    });
   }
 
   /** The records of `range` never reach the hub; the lane goes on behind them in a new epoch. */
@@ -337,7 +429,12 @@ export class UplinkCore {
     const isAllKnown = [...this.#lanes.values()].every((lane) => planned.has(lane) || !lane.isAtHub);
     if (!isAllKnown) return this.#renewAtNextWelcome();
     this.#phase = "renewing";
-    this.#emit({ type: "renew", changes: plans.map(({ lane, plan }) => this.#adopt(lane, plan)) });
+    const changes = [...Map.groupBy(plans, ({ lane }) => lane.family).values()].flatMap((own) => {
+      // The new producers have stored nothing yet.
+      const recount = { settled: booksOf(own).settled, hubRecords: 0, isForgetful: false };
+      return sortedPlans(own).map(({ lane, plan }) => this.#adopt(lane, plan, recount));
+    });
+    this.#emit({ type: "renew", changes });
   }
 
   #onRenewed(): void {
@@ -374,24 +471,4 @@ export class UplinkCore {
   }
 }
 
-type LanePlan = {
-  readonly lane: Lane;
-  readonly plan: ResumePlan;
-  /** Stored there of this producer, and in its ledger. */
-  readonly hubRecords: number;
-  readonly hubLost: number;
-};
-
-/** One side has lost what the other counts: from here on they count from what the hub has. */
-const recountCauses: ReadonlySet<ResumeCause> = new Set(["first", "rewound", "tail-lost", "foreign-epoch"]);
-
-const resumeTexts = {
-  rewound: "the hub has lost records it had; what is still here is sent again, the rest is declared lost",
-  overflow: "records made room for newer ones before the hub had them; the gap is declared",
-  "tail-lost": "the hub has records that this log has lost; a new epoch begins behind what is here",
-  "foreign-epoch": "the hub knows a newer epoch: this data was restored from an older copy, or runs twice",
-} as const;
-
-function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
-  return `${topic}/${partition}`;
-}
+type Begun = { readonly lane: Lane; readonly plan: ResumePlan };

@@ -55,6 +55,7 @@ const agentView = z.object({
       accepted: z.number().optional(),
       delivered: z.number().optional(),
       pending: z.number().optional(),
+      historyRecords: z.number().optional(),
       dropped: z.number().optional(),
       unreconciledPartitions: z.number().optional(),
       runway: z.object({ hours: z.number().nullable(), hoursIfOffline: z.number().nullable() }).partial().optional(),
@@ -70,7 +71,7 @@ async function listAgents({ hub, json }: ListOptions, context: CommandContext): 
   const now = context.clock.wallMs();
   const columns = [
     ...[{ title: "AGENT" }, { title: "STATE" }, right("SINCE"), right("ACCEPTED"), right("DELIVERED")],
-    ...[right("PENDING"), right("LOST"), right("RUNWAY"), { title: "BOOKS" }],
+    ...[right("PENDING"), right("HISTORY"), right("LOST"), right("RUNWAY"), { title: "BOOKS" }],
   ];
   const rows = agents.toSorted((one, other) => one.agent.localeCompare(other.agent)).map((each) => agentRow(each, now));
   return writeTable(columns, rows, context);
@@ -86,6 +87,7 @@ function agentRow({ agent, isConnected, connectedSince, lastSeen, declaredLost, 
     count(status?.accepted),
     count(status?.delivered),
     count(status?.pending),
+    count(status?.historyRecords),
     count(status?.dropped ?? declared),
     runwayOf(status),
     booksOf(status),

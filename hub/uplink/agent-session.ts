@@ -68,6 +68,7 @@ export class AgentSession {
   readonly #idle = Promise.withResolvers<void>();
   #phase: Phase = "greeting";
   #producerId: ProducerId = -1n;
+  #sideProducers: readonly ProducerId[] = [];
   #agent: KnownAgent | undefined;
 
   constructor(parts: SessionParts) {
@@ -115,10 +116,11 @@ export class AgentSession {
     return this.#idle.promise;
   }
 
-  #onHello({ agent, producer, instance, version, topics }: Hello): void {
+  #onHello({ agent, producer, sideProducers = [], instance, version, topics }: Hello): void {
     const { address, introduce, send, clock, creditBytes } = this.#parts;
     this.#phase = "preparing";
     this.#producerId = producer;
+    this.#sideProducers = sideProducers;
     void this.#track(async () => {
       const introduced = await introduce({ agent, producerId: producer, instance, version, address });
       if (this.#phase !== "preparing") return;
@@ -143,8 +145,8 @@ export class AgentSession {
 
   async #place(topics: Announce["topics"]) {
     const present = await this.#topics.ensure(topics);
-    const positions = await this.#topics.positions(this.#producerId, present);
-    for (const at of positions) this.#gate.know(keyOf(at));
+    const positions = await this.#topics.positions([this.#producerId, ...this.#sideProducers], present);
+    for (const at of positions) this.#gate.know(gateKeyOf(at, at.sideProducer ?? this.#producerId));
     return { topics: present, positions };
   }
 
@@ -158,13 +160,17 @@ export class AgentSession {
     } catch (error) {
       return this.#refuse(frame, toStreamError(error));
     }
-    if (header.producerId !== this.#producerId) throw violation("a batch of another producer");
+    const { producerId } = header;
+    if (producerId !== this.#producerId && !this.#sideProducers.includes(producerId)) {
+      throw violation("a batch of another producer");
+    }
+    const gateKey = gateKeyOf(frame, producerId);
     if (frame.partition >= (this.#parts.engine.topics.get(frame.topic)?.partitionCount ?? 0)) {
       // The topic may be made again before the next batch arrives, and its log knows nothing of the producer.
-      this.#gate.refused(keyOf(frame), header);
+      this.#gate.refused(gateKey, header);
       return this.#refuse(frame, new StreamError("UNKNOWN_TOPIC_OR_PARTITION", `${keyOf(frame)} does not exist`));
     }
-    if (!this.#gate.admit(keyOf(frame), header)) {
+    if (!this.#gate.admit(gateKey, header)) {
       const place = `epoch ${header.producerEpoch}, sequence ${header.baseSequence}`;
       return this.#refuse(frame, new StreamError("OUT_OF_ORDER_SEQUENCE_NUMBER", `${place} does not follow`));
     }
@@ -175,7 +181,7 @@ export class AgentSession {
     this.#answer(frame, async () => {
       const appended = await appending;
       if (appended instanceof StreamError) {
-        this.#gate.refused(keyOf(frame), header);
+        this.#gate.refused(gateKey, header);
         return this.#nack(frame, appended);
       }
       this.#count(header, appended);
@@ -279,6 +285,10 @@ export class AgentSession {
 
 function keyOf({ topic, partition }: { readonly topic: string; readonly partition: number }): string {
   return `${topic}/${partition}`;
+}
+
+function gateKeyOf(at: { readonly topic: string; readonly partition: number }, producerId: ProducerId): string {
+  return `${producerId} ${keyOf(at)}`;
 }
 
 function asOwned(view: Uint8Array): Buffer {

@@ -15,6 +15,10 @@ export type AgentTopicsParts = {
   readonly logger: Logger;
 };
 
+type PlacedPosition = Awaited<ReturnType<TopicEngine["producerPositions"]>>[number] & {
+  readonly sideProducer?: ProducerId;
+};
+
 export class AgentTopics {
   readonly #engine: TopicEngine;
   readonly #ledger: Pick<LossLedger, "totals">;
@@ -40,13 +44,21 @@ export class AgentTopics {
     return present;
   }
 
-  /** Where the producer stands in these topics, after everything it has sent before. */
-  async positions(producerId: ProducerId, topics: readonly HelloTopic[]): Promise<UplinkPosition[]> {
+  /** Where the producers stand in these topics, after everything they have sent before. Losses are the first one's. */
+  async positions(
+    [producerId, ...sideProducers]: readonly [ProducerId, ...ProducerId[]],
+    topics: readonly HelloTopic[],
+  ): Promise<UplinkPosition[]> {
     const names = new Set(topics.map(({ name }) => name));
-    const [positions, totals] = await Promise.all([
+    const [own, totals, ...aside] = await Promise.all([
       this.#engine.producerPositions(producerId),
       this.#ledger.totals(producerId),
+      ...sideProducers.map(async (sideProducer) => {
+        const found = await this.#engine.producerPositions(sideProducer);
+        return found.map((each) => ({ ...each, sideProducer }));
+      }),
     ]);
+    const positions: readonly PlacedPosition[] = [...own, ...aside.flat()];
     const lost = new Map<string, number>();
     for (const { topic, partition, records } of totals) {
       const place = `${topic}/${partition}`;

@@ -4,6 +4,7 @@
  *
  *   [10: a b][12: c][13: d e f]   from 11   ▶   [11: b c d e f]
  *
+ * With `end`, records from there on are left out. With `header`, each record gets it.
  * With `sessions`, timestamps of a gateway without a clock become real ones here, and the record says so in a header.
  *
  * Offsets that the source lacks stay absent only at the front; a hole between two batches ends the join, because dense
@@ -27,12 +28,27 @@ const qualityHeaders: Readonly<Record<TimeQuality, EncodedHeader>> = {
   corrected: encodeHeader(QUALITY_HEADER, "corrected"),
   estimated: encodeHeader(QUALITY_HEADER, "estimated"),
 };
-/** With the count of headers, which may take more bytes. */
-const QUALITY_BYTES_MAX = qualityHeaders.corrected.length + 4;
+/** The count of headers may take more bytes with one header more. */
+const HEADER_COUNT_BYTES_MAX = 4;
+const QUALITY_BYTES_MAX = qualityHeaders.corrected.length + HEADER_COUNT_BYTES_MAX;
 export const MEMORY_BYTES_MIN = 64 * 1024;
+
+export type MergeOptions = {
+  /** Of an earlier join, to be written over. */
+  readonly memory?: Uint8Array<ArrayBuffer> | undefined;
+  /** Of the clock, where there may be provisional timestamps. */
+  readonly sessions?: readonly ClockSession[] | undefined;
+  /** Exclusive. */
+  readonly end?: Offset | undefined;
+  /** Added to every record. */
+  readonly header?: EncodedHeader | undefined;
+};
 
 export class BatchMerger {
   readonly #from: Offset;
+  readonly #end: Offset;
+  readonly #header: EncodedHeader | undefined;
+  readonly #addedBytesMax: number;
   readonly #sessions: readonly ClockSession[] | undefined;
   #target: Uint8Array<ArrayBuffer>;
   #at = 0;
@@ -41,14 +57,17 @@ export class BatchMerger {
   #baseTimestamp: Timestamp = 0;
   #maxTimestamp: Timestamp = 0;
 
-  /**
-   * Records before `from` are left out. `memory`: of an earlier join, to be written over. `sessions`: of the clock, where
-   * there may be provisional timestamps.
-   */
-  constructor(from: Offset, memory = new Uint8Array(MEMORY_BYTES_MIN), sessions?: readonly ClockSession[]) {
+  /** Records before `from` are left out. */
+  constructor(from: Offset, { memory, sessions, end, header }: MergeOptions = {}) {
     this.#from = from;
+    this.#end = end ?? Infinity;
     this.#sessions = sessions;
-    this.#target = memory;
+    this.#header = header;
+    this.#addedBytesMax =
+      DELTA_GROWTH_BYTES_MAX +
+      (sessions === undefined ? 0 : QUALITY_BYTES_MAX) +
+      (header === undefined ? 0 : header.length + HEADER_COUNT_BYTES_MAX);
+    this.#target = memory ?? new Uint8Array(MEMORY_BYTES_MIN);
   }
 
   /** Where the records lie, perhaps larger than what was given. */
@@ -79,16 +98,17 @@ export class BatchMerger {
     const section = recordsSection(batch, header);
     const reader = new VarintReader(section);
     // Room for every record of this batch at its largest, so that the loop below need not look.
-    const growthBytesMax = DELTA_GROWTH_BYTES_MAX + (this.#sessions === undefined ? 0 : QUALITY_BYTES_MAX);
-    this.#makeRoom(section.length + header.recordCount * growthBytesMax);
+    this.#makeRoom(section.length + header.recordCount * this.#addedBytesMax);
     for (let index = 0; index < header.recordCount && this.#at < bytesMax; index++) {
       const end = recordEnd(reader);
       reader.at++;
       const delta = reader.int64();
       const offset = header.baseOffset + reader.int32();
+      if (offset >= this.#end) break;
       if (offset >= this.#from) {
         const timestamp = isLogAppendTime(header) ? header.maxTimestamp : header.baseTimestamp + delta;
-        const rest = section.subarray(reader.at, end);
+        const stored = section.subarray(reader.at, end);
+        const rest = this.#header === undefined ? stored : withHeader(stored, this.#header);
         if (this.#sessions === undefined || !isProvisional(timestamp)) this.#addRecord(offset, timestamp, rest);
         else {
           const { timestamp: time, quality } = resolveTimestamp(timestamp, this.#sessions);

@@ -74,12 +74,18 @@ export type ReadQuery = {
   readonly bytesMax: number;
   readonly atLeastOne: boolean;
 };
+export type RecordMark = { readonly name: string; readonly value: string };
+
 export type MergeQuery = {
   readonly partitionId: number;
   readonly offset: Offset;
   readonly bytesMax: number;
   readonly isSplit?: boolean;
   readonly codec: Codec;
+  /** Exclusive: records from there on are left out. */
+  readonly end?: Offset | undefined;
+  /** A header that every record gets. */
+  readonly mark?: RecordMark | undefined;
   /** Of the clock: provisional timestamps become real ones. */
   readonly sessions?: readonly ClockSession[] | undefined;
 };

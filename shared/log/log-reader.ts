@@ -3,6 +3,7 @@
  * batch's CRC is checked when it is read; a damaged one is skipped and reported, never served.
  */
 import type { Database, Statement } from "better-sqlite3";
+import { encodeHeader } from "../batch/added-header.ts";
 import { BatchMerger, MEMORY_BYTES_MIN } from "../batch/merge.ts";
 import { isProvisional } from "../batch/provisional-time.ts";
 import { frameBatch, stampOffset } from "../batch/record-batch.ts";
@@ -98,7 +99,9 @@ export class LogReader {
   }
 
   readMerged(query: MergeQuery): MergedBatch | undefined {
-    const merger = new BatchMerger(query.offset, this.#mergeMemory, query.sessions);
+    const { sessions, end, mark } = query;
+    const header = mark === undefined ? undefined : encodeHeader(mark.name, mark.value);
+    const merger = new BatchMerger(query.offset, { memory: this.#mergeMemory, sessions, end, header });
     try {
       const found = this.#readMerged(query, merger);
       if (found !== undefined) this.#garbage.add(merger.bytes + found.batch.length);
@@ -109,18 +112,22 @@ export class LogReader {
   }
 
   #readMerged(query: MergeQuery, merger: BatchMerger): MergedBatch | undefined {
-    for (const { batch, header } of this.batches(query.partitionId, query.offset)) {
+    for (const { batch, header } of this.batches(query.partitionId, query.offset, query.end)) {
       const isLarge = header.baseOffset >= query.offset && batch.length >= query.bytesMax * LARGE_ENOUGH;
       // Once a clock is known it stays so: if any record of a batch is stamped provisionally, the first one is.
       const isRestamped = query.sessions !== undefined && isProvisional(header.baseTimestamp);
+      const isRewritten =
+        isRestamped ||
+        query.mark !== undefined ||
+        header.baseOffset + header.lastOffsetDelta >= (query.end ?? Infinity);
       if (isLarge && query.isSplit !== true) {
         // Before a large batch the joined small ones go first, so that order is kept.
         if (merger.recordCount > 0) break;
-        if (!isRestamped) return asItIs(batch, header);
+        if (!isRewritten) return asItIs(batch, header);
       }
       if (!merger.continuesWith(batch)) break;
       // A header more for each record must not make it too large for the uplink.
-      merger.add(batch, query.isSplit === true || isRestamped ? query.bytesMax : Infinity);
+      merger.add(batch, query.isSplit === true || isRewritten ? query.bytesMax : Infinity);
       if (merger.bytes >= query.bytesMax) break;
     }
     return merger.recordCount > 0 ? merged(merger, query) : undefined;

@@ -7,6 +7,7 @@
  */
 import type { Offset, Partition, Timestamp } from "../ids.ts";
 import type { ClockSession } from "../batch/provisional-time.ts";
+import type { RecordMark } from "./log-messages.ts";
 import type { Codec } from "../batch/record-batch.ts";
 import type { OpenBatch } from "../batch/batch-builder.ts";
 import type { Durability } from "../record.ts";
@@ -70,6 +71,17 @@ export type MergedBatch = {
   readonly recordCount: number;
 };
 
+export type MergeRequest = {
+  partition: LogPartition;
+  offset: Offset;
+  bytesMax: number;
+  isSplit?: boolean;
+  codec: Codec;
+  sessions?: readonly ClockSession[];
+  end?: Offset | undefined;
+  mark?: RecordMark | undefined;
+};
+
 export interface PartitionedLog {
   readonly topics: ReadonlyMap<string, LogTopic>;
   /** 22 characters; made with the database. */
@@ -124,16 +136,9 @@ export interface PartitionedLog {
   /**
    * The records from `offset` on as one batch of about `bytesMax` at the most: a large stored batch as it is, small ones
    * joined and compressed with `codec`; or with `isSplit` cut to that size before compression, of one record at least. Starts exactly at `offset`, or later where the log has a hole there.
-   * Undefined at the end of the log.
+   * Undefined at the end of the log, or of `end` (exclusive). `mark`: a header that every record gets.
    */
-  readMerged(request: {
-    partition: LogPartition;
-    offset: Offset;
-    bytesMax: number;
-    isSplit?: boolean;
-    codec: Codec;
-    sessions?: readonly ClockSession[];
-  }): Promise<MergedBatch | undefined>;
+  readMerged(request: MergeRequest): Promise<MergedBatch | undefined>;
   offsetForTimestamp(
     partition: LogPartition,
     timestamp: Timestamp,

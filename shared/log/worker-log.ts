@@ -7,8 +7,6 @@
  *    └──────────────── nothing was asked for meanwhile ◀───────────────────── otherwise commit again ◀───┘
  */
 import { randomBytes } from "node:crypto";
-import type { ClockSession } from "../batch/provisional-time.ts";
-import type { Codec } from "../batch/record-batch.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Partition, ProducerId, Timestamp } from "../ids.ts";
 import { invariant } from "../invariant.ts";
@@ -38,6 +36,7 @@ import type {
   LogPartition,
   LogTopic,
   MergedBatch,
+  MergeRequest,
   PartitionedLog,
 } from "./partitioned-log.ts";
 import { ReadableEnds } from "./readable-ends.ts";
@@ -213,14 +212,7 @@ export class WorkerLog implements PartitionedLog {
     return asBuffer((await this.#ask(this.#readingThread, query)) as Uint8Array);
   }
 
-  async readMerged(request: {
-    partition: LogPartition;
-    offset: Offset;
-    bytesMax: number;
-    isSplit?: boolean;
-    codec: Codec;
-    sessions?: readonly ClockSession[];
-  }): Promise<MergedBatch | undefined> {
+  async readMerged(request: MergeRequest): Promise<MergedBatch | undefined> {
     const { partition, ...rest } = request;
     const query = { type: "read-merged", partitionId: partition.id, ...rest } as const;
     const merged = (await this.#ask(this.#readingThread, query)) as MergedBatch | undefined;

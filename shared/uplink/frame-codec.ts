@@ -18,6 +18,7 @@ import {
   PRODUCER_EPOCH_MAX,
   UPLINK_BATCH_BYTES_MAX,
   UPLINK_MESSAGE_BYTES_MAX,
+  UPLINK_SIDE_PRODUCERS_MAX,
   UPLINK_STATUS_BYTES_MAX,
 } from "./frames.ts";
 import type {
@@ -152,6 +153,7 @@ function readHello(map: Fields): Hello {
     t: "hello",
     agent: text(map, "agent", AGENT_NAME_LENGTH_MAX),
     producer: readProducer(map["producer"]),
+    ...readSideProducers(map),
     instance: text(map, "instance", INSTANCE_LENGTH_MAX),
     version: text(map, "version", VERSION_LENGTH_MAX),
     topics: readTopics(map),
@@ -229,12 +231,21 @@ function readPositions(map: Fields): UplinkPosition[] {
     return {
       topic: topicName(fields["topic"]),
       partition: integer(fields, "partition", 0, PARTITIONS_MAX),
+      ...(fields["sideProducer"] === undefined ? {} : { sideProducer: readProducer(fields["sideProducer"]) }),
       epoch: integer(fields, "epoch", 0, PRODUCER_EPOCH_MAX),
       lastSequence: integer(fields, "lastSequence", 0, SEQUENCE_MAX),
       records: integer(fields, "records", 0),
       lost: integer(fields, "lost", 0),
     };
   });
+}
+
+function readSideProducers(map: Fields): { sideProducers?: readonly ProducerId[] } {
+  if (map["sideProducers"] === undefined) return {};
+  const sideProducers = list(map, "sideProducers", UPLINK_SIDE_PRODUCERS_MAX).map(readProducer);
+  const all = new Set([readProducer(map["producer"]), ...sideProducers]);
+  if (all.size !== sideProducers.length + 1) throw violation("a producer twice");
+  return { sideProducers };
 }
 
 /** CBOR has one kind of whole number; the decoder gives small ones as numbers. */

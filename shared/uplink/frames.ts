@@ -32,6 +32,8 @@ export const UPLINK_DECOMPRESSED_BYTES_MAX = 64 * 1024 * 1024;
 export const UPLINK_ASK_PARTITIONS_MAX = 5000;
 /** A status as a message: a few figures, which the hub keeps of every agent. */
 export const UPLINK_STATUS_BYTES_MAX = 16 * 1024;
+/** Further producers of an installation, for records that are sent out of turn: history behind new ones. */
+export const UPLINK_SIDE_PRODUCERS_MAX = 3;
 /** Gaps that may wait for the hub's disk at once. */
 export const UPLINK_GAPS_IN_FLIGHT_MAX = 100;
 /** The producer epoch is an int16 in the record batch. */
@@ -51,6 +53,8 @@ export type Hello = {
   readonly agent: string;
   /** The installation: 63 random bits. */
   readonly producer: ProducerId;
+  /** Its further producers, if it may use them; losses are always declared by the first. */
+  readonly sideProducers?: readonly ProducerId[];
   /** The running program, made anew at each start: tells a second one with the same data from a new connection. */
   readonly instance: string;
   readonly version: string;
@@ -61,6 +65,8 @@ export type Hello = {
 export type UplinkPosition = {
   readonly topic: string;
   readonly partition: Partition;
+  /** Absent for the installation's first producer. */
+  readonly sideProducer?: ProducerId;
   readonly epoch: ProducerEpoch;
   readonly lastSequence: Sequence;
   /** Records of this producer that the partition has ever stored, over all epochs. */

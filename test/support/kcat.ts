@@ -56,6 +56,24 @@ export async function readAll(
   return records;
 }
 
+/** Everything, and whether each record says that newer ones have overtaken it. */
+export async function readAllMarked(
+  t: After,
+  { address, topic }: { readonly address: string; readonly topic: string },
+): Promise<readonly (KcatRecord & { readonly isHistorical: boolean })[]> {
+  const records: (KcatRecord & { readonly isHistorical: boolean })[] = [];
+  const onLine = (line: string): void => {
+    const headersEnd = line.indexOf("\t");
+    const isHistorical = line.slice(0, headersEnd).split(",").includes("historical=true");
+    records.push({ ...parseKcatLine(line.slice(headersEnd + 1)), isHistorical });
+  };
+  const args = ["-b", address, "-q", "-e", "-C", "-t", topic, "-o", "beginning", "-u", "-f", `%h\t${FORMAT}`];
+  const child = await TestChild.start(t, { command: KCAT, args, onLine });
+  const { code } = await child.exitWithin(EXIT_MS_MAX);
+  if (code !== 0) throw new Error(`kcat failed: ${child.describe()}`);
+  return records;
+}
+
 export type ListedTopic = { readonly topic: string; readonly partitions: readonly { readonly partition: number }[] };
 
 /** kcat -L -J. */

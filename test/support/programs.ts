@@ -188,6 +188,7 @@ export type AgentStatusView = {
   readonly log: {
     readonly capBytes: number;
     readonly pendingRecords: number;
+    readonly historyRecords: number;
     readonly topics: readonly {
       readonly topic: string;
       readonly pendingRecords: number;

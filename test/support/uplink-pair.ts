@@ -91,7 +91,7 @@ export async function startUplinkAgent(
     hubUrl: `ws://127.0.0.1:${port}`,
     agentName: "agent",
     version: "1",
-    policyOf: () => ({ acks: "all", priority: 0 }),
+    policyOf: () => ({ acks: "all", priority: 0, catchUp: "in-order" }),
     onPartitionCount: async (topic, count) => rest.log.createTopic(topic, count),
     trimBytes: 4 * 1024 * 1024,
     clock: systemClock,

@@ -7,6 +7,8 @@ import { balanceOf } from "../../agent/ledger/balance.ts";
 import type { Balance } from "../../agent/ledger/balance.ts";
 import { LossLedger } from "../../agent/ledger/loss-ledger.ts";
 import { EpochStore, logEnds } from "../../agent/uplink/epoch-store.ts";
+import type { CatchUp } from "../../agent/uplink/lane.ts";
+import { slotOf } from "../../agent/uplink/windows.ts";
 import { UplinkCore } from "../../agent/uplink/uplink.ts";
 import type { UplinkEffect, UplinkEvent } from "../../agent/uplink/uplink-events.ts";
 import type { AppendRequest, Appended } from "../../hub/engine/engine.ts";
@@ -14,7 +16,7 @@ import { AgentSession } from "../../hub/uplink/agent-session.ts";
 import { InFlightPool } from "../../hub/uplink/in-flight-pool.ts";
 import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
 import { AgentRegistry } from "../../hub/uplink/registry.ts";
-import { stampProducer } from "../../shared/batch/record-batch.ts";
+import { readBatchHeader, stampProducer } from "../../shared/batch/record-batch.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { StreamError } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
@@ -28,9 +30,12 @@ import { numbersOf, VirtualLog } from "./virtual-log.ts";
 import { settled } from "./virtual-timers.ts";
 
 export const TOPIC = "readings";
+/** Small, so that a short outage divides a partition. */
+const HISTORY_RECORDS_MIN = 6;
 
 export type WorldOptions = {
   readonly random: () => number;
+  readonly catchUp?: CatchUp;
   readonly acksOf: (topic: string) => Acks;
   /** What the engine answers instead of storing the batch. */
   readonly refusal?: (numbers: readonly number[]) => ErrorCode | undefined;
@@ -90,7 +95,8 @@ export class UplinkWorld {
   async books(partition: number): Promise<{ agent: Balance; hubAhead: number; hubStored: number; hubLost: number }> {
     const place = this.log.partition(TOPIC, partition);
     const at = { topic: TOPIC, partition };
-    const positions = await this.engine.producerPositions(this.producerId);
+    const producers = [this.producerId, ...this.#store.sideProducers];
+    const positions = (await Promise.all(producers.map((each) => this.engine.producerPositions(each)))).flat();
     const declared = new Map(
       this.losses
         .filter((loss) => loss.partition === partition)
@@ -100,9 +106,11 @@ export class UplinkWorld {
         ]),
     );
     return {
-      agent: balanceOf(place, this.#core.settled(place.id) ?? 0, this.ledger.totals(at)),
+      agent: balanceOf(place, this.#core.places(place.id), this.ledger.totals(at)),
       hubAhead: this.ledger.hubAhead(at),
-      hubStored: positions.find((each) => each.topic === TOPIC && each.partition === partition)?.records ?? 0,
+      hubStored: positions
+        .filter((each) => each.topic === TOPIC && each.partition === partition)
+        .reduce((sum, { records }) => sum + records, 0),
       hubLost: [...declared.values()].reduce((sum, records) => sum + records, 0),
     };
   }
@@ -123,10 +131,21 @@ export class UplinkWorld {
     const store = await EpochStore.open(this.log, ledger, logEnds(this.log));
     this.#store = store;
     this.#core = new UplinkCore({
-      identity: () => ({ agent: "agent", version: "1", instance: "1", producerId: store.producerId }),
-      policyOf: (topic) => ({ acks: this.#options.acksOf(topic), priority: 0 }),
+      identity: () => ({
+        agent: "agent",
+        version: "1",
+        instance: "1",
+        producerId: store.producerId,
+        sideProducers: store.sideProducers,
+      }),
+      policyOf: (topic) => ({
+        acks: this.#options.acksOf(topic),
+        priority: 0,
+        catchUp: this.#options.catchUp ?? "in-order",
+      }),
       remembered: ({ id, topic, partition }) => ({
-        memory: store.memories.get(id),
+        windows: store.windows.get(id) ?? [],
+        memories: store.memories,
         gaps: ledger.open({ topic, partition }),
       }),
       options: {
@@ -137,6 +156,9 @@ export class UplinkWorld {
         refusedMsMin: 1,
         refusedMsMax: 1,
         isLogReadOnly,
+        historyPercent: 20,
+        historyRecordsMin: HISTORY_RECORDS_MIN,
+        historyBytesMin: 1000,
       },
     });
     for (const topic of this.log.topics.values()) this.#dispatch({ type: "sources", sources: topic.partitions });
@@ -250,6 +272,16 @@ export class UplinkWorld {
       .batches.flatMap(numbersOf);
   }
 
+  /** The same by the producer that sent it: the order of each lane. */
+  storedByLane(partition: number): number[][] {
+    if (!this.engine.topics.has(TOPIC)) return [];
+    const at = { topic: TOPIC, partition };
+    const { logStartOffset } = this.engine.offsets(at);
+    const { batches } = this.engine.read({ ...at, offset: logStartOffset, bytesMax: 2 ** 30, atLeastOne: true });
+    const byProducer = Map.groupBy(batches, (batch) => readBatchHeader(batch).producerId);
+    return [...byProducer.values()].map((own) => own.flatMap(numbersOf));
+  }
+
   #dispatch(event: UplinkEvent): void {
     for (const effect of this.#core.handle(event)) this.#carryOut(effect);
   }
@@ -263,7 +295,8 @@ export class UplinkWorld {
       case "produce": {
         const { laneId, id, acks, epoch, baseSequence, batch } = effect.produce;
         const { topic, partition } = this.#core.source(laneId);
-        stampProducer(batch, { producerId: this.#store.producerId, producerEpoch: epoch, baseSequence });
+        const producerId = this.#store.producerOf(slotOf(laneId));
+        stampProducer(batch, { producerId, producerEpoch: epoch, baseSequence });
         this.#link?.toHub.push(encodeFrame({ t: "produce", id, topic, partition, acks, batch }));
         void Promise.resolve().then(() => {
           if (connection === this.#connection) this.#dispatch({ type: "written", id, bytes: batch.length });
@@ -271,10 +304,10 @@ export class UplinkWorld {
         return;
       }
       case "read": {
-        const { laneId, offset, bytesMax, isSplit } = effect;
+        const { laneId, offset, bytesMax, isSplit, end } = effect;
         const { topic, partition } = this.#core.source(laneId);
         void this.log
-          .readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax, isSplit })
+          .readMerged({ partition: this.log.partition(topic, partition), offset, bytesMax, isSplit, end })
           .then((batch) => {
             if (connection === this.#connection) this.#dispatch({ type: "read", laneId, batch });
           });
@@ -283,7 +316,7 @@ export class UplinkWorld {
       case "adopt":
         return this.#persist(async () => {
           await this.#store.adopt(effect.changes);
-          const adopted = effect.changes.map(({ partitionId: laneId, topic, partition }) => ({
+          const adopted = effect.changes.map(({ laneId, topic, partition }) => ({
             laneId,
             gaps: this.ledger.open({ topic, partition }),
           }));
@@ -307,7 +340,7 @@ export class UplinkWorld {
         return;
       }
       case "settled":
-        return this.#persist(() => this.#settle(effect.laneId, effect.settled));
+        return this.#persist(() => this.#settle(effect));
       case "timer":
         this.#timers.push(effect.laneId);
         return;
@@ -324,11 +357,11 @@ export class UplinkWorld {
   }
 
   /** The cursor is written down, and the log trimmed, when chance will have it. */
-  async #settle(partitionId: number, settledOffset: number): Promise<void> {
+  async #settle({ laneId, settled: upTo, trimEnd }: Extract<UplinkEffect, { type: "settled" }>): Promise<void> {
     if (this.#options.random() < 0.5) return;
-    const { topic, partition } = this.#core.source(partitionId);
-    await this.#store.settle([{ partitionId, settled: settledOffset }]);
-    if (this.#options.random() < 0.5) await this.log.trim(this.log.partition(topic, partition), settledOffset);
+    const { topic, partition } = this.#core.source(laneId);
+    await this.#store.settle([{ laneId, settled: upTo }]);
+    if (this.#options.random() < 0.5) await this.log.trim(this.log.partition(topic, partition), trimEnd);
   }
 
   #persist(work: () => Promise<void>): void {

@@ -104,11 +104,17 @@ export class VirtualLog implements UplinkLog {
     this.announce(own);
   }
 
-  async readMerged(request: { partition: LogPartition; offset: number; bytesMax: number; isSplit?: boolean }) {
-    const { partition, offset, bytesMax, isSplit = false } = request;
+  async readMerged(request: {
+    partition: LogPartition;
+    offset: number;
+    bytesMax: number;
+    isSplit?: boolean;
+    end?: number | undefined;
+  }) {
+    const { partition, offset, bytesMax, isSplit = false, end = Infinity } = request;
     const recordsMax = isSplit ? Math.max(1, Math.floor(bytesMax / RECORD_BYTES)) : Infinity;
     const joinMax = bytesMax <= 1 ? 1 : this.joinMax;
-    return readJoined(this.partition(partition.topic, partition.partition), offset, { joinMax, recordsMax });
+    return readJoined(this.partition(partition.topic, partition.partition), offset, { joinMax, recordsMax, end });
   }
 
   async call(calls: readonly ExtensionCall[]): Promise<unknown[]> {
@@ -154,18 +160,19 @@ export function numbersOf(batch: Buffer): number[] {
 function readJoined(
   partition: VirtualPartition,
   offset: number,
-  { joinMax, recordsMax }: { readonly joinMax: number; readonly recordsMax: number },
+  { joinMax, recordsMax, end }: { readonly joinMax: number; readonly recordsMax: number; readonly end: number },
 ): MergedBatch | undefined {
   const sound = partition.batches.filter((each) => !each.isDamaged && each.baseOffset + each.numbers.length > offset);
   const [first] = sound;
   if (first === undefined) return undefined;
   const baseOffset = Math.max(offset, first.baseOffset);
+  if (baseOffset >= end) return undefined;
   const numbers: number[] = [];
   for (const each of sound.slice(0, joinMax)) {
     if (numbers.length > 0 && each.baseOffset !== baseOffset + numbers.length) break;
     numbers.push(...each.numbers.slice(Math.max(0, baseOffset - each.baseOffset)));
   }
-  numbers.splice(recordsMax);
+  numbers.splice(Math.min(recordsMax, end - baseOffset));
   const batch = encodeRecords(numbers.map((timestamp) => ({ timestamp, key: null, value: null })));
   stampOffset(batch, baseOffset);
   return { batch, baseOffset, lastOffset: baseOffset + numbers.length - 1, recordCount: numbers.length };

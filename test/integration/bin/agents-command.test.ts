@@ -65,9 +65,9 @@ test("agents: after an overflow the books of agent and hub agree, and the ledger
   const list = await runCommand(["agents", "list", "--hub", http]);
   assert.match(
     list.out,
-    /^AGENT +STATE +SINCE +ACCEPTED +DELIVERED +PENDING +LOST +RUNWAY +BOOKS\ngateway-7 +connected /,
+    /^AGENT +STATE +SINCE +ACCEPTED +DELIVERED +PENDING +HISTORY +LOST +RUNWAY +BOOKS\ngateway-7 +connected /,
   );
-  assert.match(list.out, new RegExp(` ${MESSAGES} +${delivered} +0 +${dropped} .* agree\n$`));
+  assert.match(list.out, new RegExp(` ${MESSAGES} +${delivered} +0 +0 +${dropped} .* agree\n$`));
   const { out: losses } = await runCommand(["agents", "losses", "--hub", http, "--agent", "gateway-7"]);
   assert.match(losses, /^gateway-7 +pushed-out +0 +\d+-\d+ +\d+ +overflow +2\S+Z +2\S+Z$/m);
   assert.match(losses, /^gateway-7 +turned-away +[01] +before \d+ +\d+ +overflow /m);

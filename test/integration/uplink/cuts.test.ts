@@ -38,7 +38,7 @@ async function session(cutAfterBytes: number, acks: Acks): Promise<number> {
   const partition = log.partition(TOPIC, 0);
   log.append(partition, [1, 2, 3]);
   log.append(partition, [4]);
-  await startUplinkAgent(t, proxy.port, { log, policyOf: () => ({ acks, priority: 0 }) });
+  await startUplinkAgent(t, proxy.port, { log, policyOf: () => ({ acks, priority: 0, catchUp: "in-order" }) });
   await untilStored(hub.engine, TOPIC, 0, 4);
   log.append(partition, [5, 6]);
   await untilStored(hub.engine, TOPIC, 0, 6);

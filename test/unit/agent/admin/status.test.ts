@@ -1,3 +1,4 @@
+import { unheardPlaces } from "../../../../agent/uplink/windows.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -62,7 +63,7 @@ function collector(t: TestContext, over: Partial<StatusSources> = {}) {
 
 const uplink: NonNullable<StatusSources["uplink"]> = {
   status: () => ({ isConnected: true, hub: "ws://hub" }),
-  pendingFrom: ({ partition: index }) => (index === 0 ? 25 : 5),
+  places: ({ partition: index }) => [{ start: 0, end: Infinity, settled: index === 0 ? 25 : 5 }],
 };
 
 test("status: pending is what the hub has not confirmed, and its share of the bytes", async (t) => {
@@ -75,6 +76,7 @@ test("status: pending is what the hub has not confirmed, and its share of the by
     fileBytes: null,
     diskFreeBytes: null,
     pendingRecords: 5,
+    historyRecords: 0,
     pendingBytes: 50,
     topics: [
       {
@@ -85,11 +87,25 @@ test("status: pending is what the hub has not confirmed, and its share of the by
           { partition: 1, accepted: 5, delivered: 1, pending: 0, dropped: 4 },
         ],
         pendingRecords: 5,
+        historyRecords: 0,
         pendingBytes: 50,
         storedBytes: 200,
       },
     ],
   });
+});
+
+test("status: what newer records have overtaken is told apart", async (t) => {
+  const divided = [
+    { start: 0, end: 22, settled: 20 },
+    { start: 22, end: Infinity, settled: 27 },
+  ];
+  const places = (at: { partition: number }) => (at.partition === 0 ? divided : unheardPlaces);
+  const { status } = collector(t, { uplink: { ...uplink, places } });
+  const { log } = await status.collect();
+  assert.deepEqual([log.topics[0]?.balances[0]?.pending, log.historyRecords], [5, 2]);
+  const { text } = await renderMetrics(agentMetrics, await status.collect());
+  assert.match(text, /^agent_uplink_history_records\{topic="readings"\} 2$/m);
 });
 
 test("status: without an uplink everything stored is pending", async (t) => {

@@ -21,6 +21,7 @@ test("explain: everything that a route decides about a topic", () => {
     headers: { unit: "c" },
     durability: "os",
     acks: "all",
+    catchUp: "in-order",
     overflow: "drop-oldest",
     priority: 3,
     partitions: 4,

@@ -24,7 +24,7 @@ async function room(over: Partial<LogRoomOptions> = {}) {
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
     space: fixedSpace(log, 1000),
     ledger: losses,
-    policyOf: () => ({ acks: "all", overflow: "drop-oldest", priority: 0, partitions: 1 }),
+    policyOf: () => ({ acks: "all", catchUp: "in-order", overflow: "drop-oldest", priority: 0, partitions: 1 }),
     pendingFrom: () => 0,
     onTrimFailed: (error) => failures.push(error.code),
     ...over,

@@ -119,5 +119,11 @@ test("policy: the route that names the topic goes before one whose template coul
 });
 
 test("policy: a topic that no route of today leads to has the defaults", () => {
-  assert.deepEqual(policyOf([], "old"), { acks: "all", overflow: "drop-oldest", priority: 0, partitions: 4 });
+  assert.deepEqual(policyOf([], "old"), {
+    acks: "all",
+    catchUp: "in-order",
+    overflow: "drop-oldest",
+    priority: 0,
+    partitions: 4,
+  });
 });

@@ -4,7 +4,7 @@ import test from "node:test";
 import type { TestContext } from "node:test";
 import { ledgerTable } from "../../../../agent/ledger/ledger-table.ts";
 import { LossLedger } from "../../../../agent/ledger/loss-ledger.ts";
-import type { Declaration, LedgerChange } from "../../../../agent/ledger/loss-ledger.ts";
+import type { DeclarationPart, LedgerChange } from "../../../../agent/ledger/loss-ledger.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
 import { DirectExtensionLog } from "../../../support/direct-extension-log.ts";
 import { tempDir } from "../../../support/temp-dir.ts";
@@ -27,15 +27,24 @@ async function start(t: TestContext, confirmedRowsMax?: number) {
     };
     const drop = (records: number, offset = 5) =>
       commit(ledger.planDrops([{ ...at, at: offset, reason: "overflow", records }]));
-    const declare = (over: Partial<Declaration>) =>
-      commit(
-        ledger.planDeclaration({ ...at, ranges: [], epoch: 1, from: 0, settled: 0, hubRecords: undefined, ...over }),
-      );
+    const declare = ({ ranges = [], from = 0, settled = 0, hubRecords, isForgetful = false }: Declared) => {
+      const part = { ranges, from, epoch: 1, own: [{ start: 0, end: Infinity }] };
+      const recount = hubRecords === undefined ? undefined : { settled, hubRecords, isForgetful };
+      return commit(ledger.planDeclaration({ ...at, parts: [part], recount }));
+    };
     const open = () => ledger.open(at).map(({ from, to, records }) => [from, to, records]);
     return { log, ledger, commit, drop, declare, open };
   };
   return { ...(await load()), again: load, pass: (ms: number) => void (nowMs += ms) };
 }
+
+type Declared = {
+  readonly ranges?: DeclarationPart["ranges"];
+  readonly from?: number;
+  readonly settled?: number;
+  readonly hubRecords?: number;
+  readonly isForgetful?: boolean;
+};
 
 test("loss ledger: drops that were never stored count up in one row until the hub has it", async (t) => {
   const { ledger, drop, open, again, pass } = await start(t);
@@ -201,4 +210,18 @@ test("loss ledger: what the hub has confirmed and forgotten is declared again", 
   const next = await again();
   assert.deepEqual(next.open(), rows);
   assert.deepEqual(next.ledger.totals(at), { stored: 10, unstored: 3 });
+});
+
+test("loss ledger: a hub that forgot what this log had lost before is ahead by less; anything else is a difference", async (t) => {
+  const { ledger, declare, again } = await start(t);
+  await declare({ settled: 20, from: 20, hubRecords: 25 });
+  assert.equal(ledger.hubAhead(at), 5);
+  await declare({ settled: 20, from: 20, hubRecords: 22, isForgetful: true });
+  assert.equal((await again()).ledger.hubAhead(at), 2);
+  assert.deepEqual(ledger.differences(), []);
+  for (const hubRecords of [19, 23]) {
+    await declare({ settled: 20, from: 20, hubRecords, isForgetful: true });
+    assert.equal(ledger.hubAhead(at), 2);
+    assert.deepEqual(ledger.differences(), [{ ...at, records: hubRecords - 22 }]);
+  }
 });

@@ -29,7 +29,7 @@ function tables(t: TestContext) {
 }
 
 const begin = (epoch: number, firstOffset: number, gaps: readonly LostRange[] = []): AdoptChange => ({
-  partitionId: 1,
+  laneId: 1,
   topic: "a",
   partition: 0,
   settled: firstOffset,
@@ -37,7 +37,9 @@ const begin = (epoch: number, firstOffset: number, gaps: readonly LostRange[] = 
   forgottenEpoch: undefined,
   gaps,
   epoch,
-  hubRecords: undefined,
+  own: [{ start: 0, end: Infinity }],
+  windows: undefined,
+  recount: undefined,
 });
 
 test("epoch table: the producer id is made once, 63 bits, and stays", async (t) => {

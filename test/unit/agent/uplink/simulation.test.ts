@@ -8,6 +8,7 @@ import test from "node:test";
 import { seededRandom } from "../../../../bin/demo/random.ts";
 import type { ErrorCode } from "../../../../shared/errors.ts";
 import type { Acks } from "../../../../shared/record.ts";
+import { DIVISION_NOTE } from "../../../../agent/uplink/uplink.ts";
 import { TOPIC, UplinkWorld } from "../../../support/uplink-world.ts";
 import type { VirtualPartition } from "../../../support/virtual-log.ts";
 import { settled } from "../../../support/virtual-timers.ts";
@@ -17,6 +18,7 @@ const STEPS = 400;
 /** Of the messages, where bits flip. */
 const FLIP_SHARE = 0.03;
 const HISTORIES = Number(process.env["UPLINK_HISTORIES"] ?? 25);
+const HISTORIES_LIVE_FIRST = Number(process.env["UPLINK_HISTORIES"] ?? 10);
 const seedGiven = process.env["UPLINK_SEED"];
 const firstSeed = seedGiven === undefined ? Date.now() % 1_000_000 : Number(seedGiven);
 
@@ -34,9 +36,12 @@ type Faults = {
   /** Bits of messages flip, in both directions, and nothing below notices. */
   readonly flips?: boolean;
   readonly acks: Acks;
+  /** New records need not wait behind those of an outage. */
+  readonly liveFirst?: boolean;
 };
 
-async function play(seed: number, faults: Faults): Promise<void> {
+/** Resolves with how often a partition was divided. */
+async function play(seed: number, faults: Faults): Promise<number> {
   const source = seededRandom(seed);
   const random = (): number => source.next();
   const poison = new Set<number>();
@@ -55,7 +60,13 @@ async function play(seed: number, faults: Faults): Promise<void> {
     }
   };
   const onTheWay = faults.flips === true ? { damage } : {};
-  const world = new UplinkWorld({ random, acksOf: () => faults.acks, refusal, ...onTheWay });
+  const world = new UplinkWorld({
+    random,
+    acksOf: () => faults.acks,
+    refusal,
+    catchUp: faults.liveFirst === true ? "live-first" : "in-order",
+    ...onTheWay,
+  });
   const { log } = world;
   log.createTopic(TOPIC, PARTITIONS);
   const partitions = Array.from({ length: PARTITIONS }, (_, index) => log.partition(TOPIC, index));
@@ -119,6 +130,7 @@ async function play(seed: number, faults: Faults): Promise<void> {
     check(world, partition, accepted[partition] ?? [], faults);
     await checkBooks(world, partition, dropped[partition] ?? 0, faults);
   }
+  return world.notes.filter((note) => note === DIVISION_NOTE).length;
 }
 
 /** G3: accepted = delivered + pending + dropped, and both sides count the same. */
@@ -145,8 +157,11 @@ async function checkBooks(world: UplinkWorld, partition: number, unstored: numbe
 
 function check(world: UplinkWorld, partition: number, accepted: readonly Accepted[], faults: Faults): void {
   const stored = world.stored(partition);
-  const inOrder = stored.every((number, index) => index === 0 || number > (stored[index - 1] as number));
-  assert.ok(inOrder, `partition ${partition}: twice or out of order: ${stored.join(" ")}`);
+  for (const lane of world.storedByLane(partition)) {
+    const inOrder = lane.every((number, index) => index === 0 || number > (lane[index - 1] as number));
+    assert.ok(inOrder, `partition ${partition}: twice or out of order: ${lane.join(" ")}`);
+  }
+  assert.equal(new Set(stored).size, stored.length, `partition ${partition}: twice: ${stored.join(" ")}`);
   const held = new Set(stored);
   const gaps = world.losses.filter((loss) => loss.partition === partition);
   for (const { number, offset, isForgotten } of accepted) {
@@ -190,15 +205,26 @@ const histories: { readonly name: string; readonly faults: Faults }[] = [
   { name: "nobody waits for answers", faults: { overflow: false, tailLoss: false, refusals: false, acks: "none" } },
 ];
 
-for (const { name, faults } of histories) {
+const liveFirst = histories.map(({ name, faults }) => ({
+  name: `${name}, new records first`,
+  faults: { ...faults, liveFirst: true },
+}));
+
+for (const { name, faults } of [...histories, ...liveFirst]) {
   test(`uplink: ${name} -> each record arrives once and in order, or is declared lost`, async (t) => {
+    const count = faults.liveFirst === true ? HISTORIES_LIVE_FIRST : HISTORIES;
     const seeds =
-      seedGiven === undefined ? Array.from({ length: HISTORIES }, (_, index) => firstSeed + index) : [firstSeed];
+      seedGiven === undefined ? Array.from({ length: count }, (_, index) => firstSeed + index) : [firstSeed];
     t.diagnostic(`UPLINK_SEED=${firstSeed}, ${seeds.length} histories`);
+    let divisions = 0;
     for (const seed of seeds) {
-      await play(seed, faults).catch((error: unknown) => {
+      divisions += await play(seed, faults).catch((error: unknown) => {
         throw new Error(`UPLINK_SEED=${seed}`, { cause: error });
       });
     }
+    t.diagnostic(`${divisions} divisions`);
+    if (faults.liveFirst !== true) assert.equal(divisions, 0);
+    // One history alone may have no outage that is long enough.
+    else assert.ok(divisions >= seeds.length - 1, "partitions are divided");
   });
 }

@@ -196,7 +196,7 @@ test("uplink: when the epochs are used up, a new producer id goes on without a g
   await world.cut();
   const { producerId } = world;
   const change: AdoptChange = {
-    partitionId: partition.id,
+    laneId: partition.id,
     topic: TOPIC,
     partition: 0,
     settled: 2,
@@ -204,7 +204,9 @@ test("uplink: when the epochs are used up, a new producer id goes on without a g
     forgottenEpoch: undefined,
     gaps: [],
     epoch: PRODUCER_EPOCH_MAX,
-    hubRecords: undefined,
+    own: [{ start: 0, end: Infinity }],
+    windows: undefined,
+    recount: undefined,
   };
   await world.log.call([{ extension: EPOCH_EXTENSION, method: "adopt", args: [change] }]);
   await world.startAgent();
@@ -242,13 +244,24 @@ test("uplink: a lower priority goes only when a higher one has nothing to send",
   const world = await startWorld();
   const order: string[] = [];
   const { ReadyLanes } = await import("../../../../agent/uplink/ready-lanes.ts");
+  const { wholePartition } = await import("../../../../agent/uplink/windows.ts");
   const { newLane } = await import("../../../../agent/uplink/lane.ts");
   const ready = new ReadyLanes();
   const lane = (partition: number, priority: number) =>
-    newLane(
-      { id: partition, topic: TOPIC, partition, logStartOffset: 0, logEndOffset: 1, bytes: 1 },
-      { acks: "all", priority, memory: undefined, gaps: [] },
-    );
+    newLane({
+      family: {
+        base: { id: partition, topic: TOPIC, partition, logStartOffset: 0, logEndOffset: 1, bytes: 1 },
+        catchUp: "in-order",
+        windows: [],
+        lanes: [],
+        division: undefined,
+      },
+      window: wholePartition,
+      acks: "all",
+      priority,
+      memory: undefined,
+      gaps: [],
+    });
   for (const each of [lane(1, 0), lane(2, 5), lane(3, 0), lane(4, 5)]) ready.add(each);
   for (let each = ready.take(); each !== undefined; each = ready.take()) order.push(String(each.source.id));
   assert.deepEqual(order, ["2", "4", "1", "3"]);
@@ -294,7 +307,7 @@ test("uplink: epochs that are used up in a partition of a later page are renewed
   const [, , late] = parts;
   assert.ok(late !== undefined);
   const change: AdoptChange = {
-    partitionId: late.id,
+    laneId: late.id,
     topic: late.topic,
     partition: 0,
     settled: 2,
@@ -302,7 +315,9 @@ test("uplink: epochs that are used up in a partition of a later page are renewed
     forgottenEpoch: undefined,
     gaps: [],
     epoch: PRODUCER_EPOCH_MAX,
-    hubRecords: undefined,
+    own: [{ start: 0, end: Infinity }],
+    windows: undefined,
+    recount: undefined,
   };
   await world.log.call([{ extension: EPOCH_EXTENSION, method: "adopt", args: [change] }]);
   await world.startAgent();

@@ -48,7 +48,7 @@ test("added header: a record of a gateway without a clock gets its time and says
     { number: 4, offsetMs: real, quality: "corrected" },
     { number: 6, offsetMs: real, quality: undefined },
   ] as const;
-  const merger = new BatchMerger(10, undefined, sessions);
+  const merger = new BatchMerger(10, { sessions });
   merger.add(
     batchOf(
       [
@@ -72,7 +72,7 @@ test("added header: a record of a gateway without a clock gets its time and says
 
 test("added header: the count of headers may need a byte more", () => {
   const headers = Array.from({ length: 63 }, (_, index): [string, string] => [`h${index}`, "v"]);
-  const merger = new BatchMerger(0, undefined, [{ number: 1, offsetMs: 0, quality: "estimated" }]);
+  const merger = new BatchMerger(0, { sessions: [{ number: 1, offsetMs: 0, quality: "estimated" }] });
   for (let offset = 0; offset < 200; offset++) {
     merger.add(batchOf([{ timestamp: provisionalTimestamp(1, offset), value: "v", headers }], offset));
   }
@@ -88,4 +88,25 @@ test("added header: a record that ends early is corrupt", () => {
       return error instanceof StreamError && error.code === "CORRUPT_RECORD";
     },
   );
+});
+
+test("added header: history is marked record by record, and ends where new records begin", () => {
+  const real = Date.UTC(2026, 10, 23);
+  const merger = new BatchMerger(11, { header: encodeHeader("historical", "true"), end: 14 });
+  for (const baseOffset of [10, 12, 14]) {
+    merger.add(
+      batchOf(
+        [
+          { timestamp: real + baseOffset, key: "k", value: "a", headers: [["mqtt.qos", "1"]] },
+          { timestamp: real + baseOffset + 1, value: null },
+        ],
+        baseOffset,
+      ),
+    );
+  }
+  assert.deepEqual(joined(merger).map(shown), [
+    [11, real + 11, null, null, "historical=true"],
+    [12, real + 12, "k", "a", "mqtt.qos=1,historical=true"],
+    [13, real + 13, null, null, "historical=true"],
+  ]);
 });

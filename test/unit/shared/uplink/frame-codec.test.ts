@@ -13,6 +13,15 @@ const lost = { entry: 0, records: 2 ** 50 + 1, reason: "overflow", since: 0, unt
 const agentFrames: AgentFrame[] = [
   { t: "hello", agent: "gateway 7", producer: 2n ** 63n - 1n, instance: "3f", version: "1.2.3", topics },
   { t: "hello", agent: "", producer: 5n, instance: "", version: "", topics: [] },
+  {
+    t: "hello",
+    agent: "a",
+    producer: 5n,
+    sideProducers: [2n ** 63n - 1n, 6n],
+    instance: "1",
+    version: "1",
+    topics,
+  },
   { t: "announce", topics },
   { t: "produce", id: 1, topic: "a", partition: 0, acks: "all", batch: Buffer.from("bytes of a batch") },
   { t: "produce", id: 2 ** 40, topic: "b", partition: 255, acks: "none", batch: Buffer.alloc(0) },
@@ -24,7 +33,10 @@ const agentFrames: AgentFrame[] = [
 const hubFrames: HubFrame[] = [
   {
     t: "welcome",
-    positions: [{ topic: "a", partition: 3, epoch: 0, lastSequence: 2 ** 31 - 1, records: 2 ** 40, lost: 7 }],
+    positions: [
+      { topic: "a", partition: 3, epoch: 0, lastSequence: 2 ** 31 - 1, records: 2 ** 40, lost: 7 },
+      { topic: "a", partition: 3, sideProducer: 2n ** 63n - 1n, epoch: 0, lastSequence: 0, records: 1, lost: 7 },
+    ],
     topics,
     credit: 8 * 1024 * 1024,
     time: 1_700_000_000_000,
@@ -235,4 +247,16 @@ test("frame codec: a decoded batch is a view of its message, not a copy", () => 
   assert.ok(frame.t === "produce");
   message[message.length - SEAL_BYTES - 1] = 9;
   assert.equal(frame.batch.at(-1), 9);
+});
+
+test("frame codec: side producers are few, and all different", () => {
+  const hello = (sideProducers: readonly bigint[]) =>
+    decodeAgentFrame(
+      encodeFrame({ t: "hello", agent: "a", producer: 5n, sideProducers, instance: "1", version: "1", topics: [] }),
+    );
+  assert.ok(hello([1n, 2n, 3n]));
+  violation(() => hello([1n, 2n, 3n, 4n]));
+  violation(() => hello([1n, 1n]));
+  violation(() => hello([5n]));
+  violation(() => hello([2n ** 63n]));
 });
