@@ -35,11 +35,10 @@ export function planOf(lane: Lane, position: UplinkPosition | undefined): LanePl
 
 /**
  * The hub has nothing of the lane's epoch, and all that this log knows to have come before. It was perhaps set back to
- * before records that this log has lost, too, which an undivided partition tells by its one position.
+ * before records that this log has lost, too, which its position does not tell.
  */
-export function isForgetful({ lane: { memory, family }, plan, hubEpoch }: LanePlan): boolean {
-  if (family.lanes.length === 1 || plan.cause !== "continued") return false;
-  return memory.epochs.length > 1 && hubEpoch !== plan.epoch;
+export function isForgetful({ lane: { memory }, plan, hubEpoch }: LanePlan): boolean {
+  return plan.cause === "continued" && memory.epochs.length > 1 && hubEpoch !== plan.epoch;
 }
 
 /** Oldest window first. */
