@@ -133,6 +133,24 @@ test("uplink: a log that takes no writes is sent as far as no new epoch is neede
   assert.deepEqual(declared(world), ["2-2 corrupt"]);
 });
 
+test("uplink: a hub that fell back to before it heard of a partition is told of its losses again", async () => {
+  const world = await startWorld();
+  const partition = world.log.partition(TOPIC, 0);
+  await world.drain();
+  world.backUpHub();
+  await world.cut();
+  world.log.append(partition, [1, 2, 3]);
+  await world.log.trim(partition, 1);
+  await world.drain();
+  assert.deepEqual(declared(world), ["0-0 overflow"]);
+  // Nothing is left of it: all that came was delivered.
+  await world.log.trim(partition, 3);
+  await world.restoreHub();
+  assert.deepEqual(declared(world), []);
+  await world.drain();
+  assert.deepEqual(declared(world).toSorted(), ["0-0 overflow", "1-2 rewound"]);
+});
+
 test("uplink: a topic deleted at the hub is made again and what the log still has is delivered", async () => {
   const world = await startWorld();
   const partition = world.log.partition(TOPIC, 0);
