@@ -30,7 +30,7 @@ import { LossLedger } from "./ledger/loss-ledger.ts";
 import { QosTwoPackets } from "./ingest/qos-two-packets.ts";
 import { compileRoutes, policyOf } from "./ingest/route.ts";
 import type { Route } from "./ingest/route.ts";
-import { Bridge } from "./mqtt/bridge.ts";
+import type { Bridge } from "./mqtt/bridge.ts";
 import { MqttListener } from "./mqtt/listener.ts";
 import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
 import { AgentClock } from "./time/agent-clock.ts";
@@ -322,10 +322,12 @@ function createListener({ config, log, qosTwo, logger, clock }: Core, ingest: In
   });
 }
 
-function startBridge({ config, logger, clock }: Core, ingest: Ingest): Bridge | undefined {
+async function startBridge({ config, logger, clock }: Core, ingest: Ingest): Promise<Bridge | undefined> {
   const { url, topics, clientId, username, password } = config.bridge;
   if (url === undefined) return undefined;
-  const bridge = new Bridge({
+  // Few have one, and an MQTT client takes 3 MB.
+  const bridging = await import("./mqtt/bridge.ts");
+  const bridge = new bridging.Bridge({
     url,
     topics,
     clientId: clientId ?? `tributary-${config.agent.name}`,

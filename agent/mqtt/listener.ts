@@ -20,7 +20,6 @@ import { ConnectionCounts } from "./connection-counts.ts";
 import { LimitLog } from "./limit-log.ts";
 import { MqttBroker } from "./mqtt-broker.ts";
 import type { MqttBrokerOptions } from "./mqtt-broker.ts";
-import { createMqttWebSocketServer } from "./websocket-server.ts";
 
 export type ListenAddress = { readonly host: string; readonly port: number };
 
@@ -82,6 +81,8 @@ export class MqttListener {
       const bound = { mqtt: await this.#listen(server, tcp), webSocket: undefined };
       this.#startSweep();
       if (webSocket === undefined) return bound;
+      // With it comes Node's HTTP of all versions, 5 MB.
+      const { createMqttWebSocketServer } = await import("./websocket-server.ts");
       const http = createMqttWebSocketServer({
         limits,
         allowedOrigins,

@@ -14,7 +14,7 @@ import { invariant, unreachable } from "../../shared/invariant.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { HISTORY_HEADER } from "../../shared/record.ts";
-import { YoungGarbage } from "../../shared/young-garbage.ts";
+import { releaseMemory } from "../../shared/release-memory.ts";
 import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { Cursors } from "./cursors.ts";
 import type { DeliveredCounts } from "./cursors.ts";
@@ -46,6 +46,7 @@ export type CoreRunnerParts = {
 
 /** The connection as the runner needs it; both calls do nothing once it has ended. */
 export interface FrameSink {
+  /** Keeps nothing of the frame. */
   send(frame: AgentFrame, onWritten?: () => void): void;
   fail(error: StreamError): void;
 }
@@ -55,8 +56,6 @@ const READS_MAX = 2;
 const INSTANCE_BYTES = 8;
 /** What waits in the process for a slow link; the kernel's own buffer comes on top. */
 const SOCKET_BYTES_MAX = 1024 * 1024;
-/** Of a batch, on its way into the socket: as it was read, as a frame, and masked. */
-const COPIES_SENT = 3;
 const REFUSED_MS_MIN = 1_000;
 const REFUSED_MS_MAX = 30_000;
 /** Less is sent in one or two batches: dividing gains nothing. */
@@ -70,7 +69,6 @@ export class CoreRunner {
   readonly #cursors: Cursors;
   readonly #partitions = new Map<number, LogPartition>();
   readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #garbage = new YoungGarbage();
   #sink: FrameSink | undefined;
   /** Work on the disk, in its order. */
   #persisting: Promise<void> = Promise.resolve();
@@ -203,11 +201,13 @@ export class CoreRunner {
     const { topic, partition } = this.#partition(laneId);
     const sink = this.#sink;
     const producerId = this.#parts.store.producerOf(slotOf(laneId));
+    const bytes = batch.length;
     stampProducer(batch, { producerId, producerEpoch: epoch, baseSequence });
     sink?.send({ t: "produce", id, topic, partition, acks, batch }, () => {
-      if (this.#sink === sink) this.#dispatch({ type: "written", id, bytes: batch.length });
+      if (this.#sink === sink) this.#dispatch({ type: "written", id, bytes });
     });
-    this.#garbage.add(batch.length * COPIES_SENT);
+    // The frame has a copy.
+    releaseMemory(batch);
   }
 
   /** What comes back after the connection has ended belongs to nobody. */

@@ -10,6 +10,7 @@ import type { RawData } from "ws";
 import type { Clock } from "../../shared/clock.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
+import { releaseMemory } from "../../shared/release-memory.ts";
 import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
 import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_PATH, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
 import { decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
@@ -95,6 +96,7 @@ export class HubConnection {
     }
     // A failed write shows as the end of the socket.
     this.#socket.send(message, { binary: true }, (error) => {
+      releaseMemory(message);
       if (error === undefined || error === null) onWritten?.();
     });
   }

@@ -6,11 +6,11 @@
  * (librdkafka) or in the blocks of snappy-java: magic 82 "SNAPPY" 00, two int32 versions, then {int32 length, raw block}.
  */
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { lz4Compress, lz4Decompress, snappyCompress, snappyDecompress } from "@platformatic/wasm-utils";
 import { StreamError } from "../errors.ts";
 import { unreachable } from "../invariant.ts";
 import { lz4DecompressedBytes } from "./lz4-size.ts";
 import type { Codec } from "./record-batch.ts";
+import { wasmCodecs } from "./wasm-codecs.ts";
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
@@ -18,6 +18,8 @@ const XERIAL_HEADER_BYTES = 16;
 const ZSTD_LEVEL = 1;
 /** Node's own minimum. */
 const CHUNK_BYTES_MIN = 64;
+/** What zstd makes of sensors' readings is seldom smaller. */
+const USUAL_RATIO = 6;
 
 /** `level` is the codec's own; snappy has none, and the lz4 of wasm-utils knows only its fastest. */
 export function compress(codec: Codec, bytes: Uint8Array, level?: number): Uint8Array {
@@ -27,9 +29,9 @@ export function compress(codec: Codec, bytes: Uint8Array, level?: number): Uint8
     case "gzip":
       return gzipSync(bytes, level === undefined ? {} : { level });
     case "snappy":
-      return snappyCompress(asBuffer(bytes));
+      return wasmCodecs().snappyCompress(asBuffer(bytes));
     case "lz4":
-      return lz4Compress(asBuffer(bytes));
+      return wasmCodecs().lz4Compress(asBuffer(bytes));
     case "zstd":
       return zstdCompressSync(bytes, {
         // In one piece, not in many that are joined.
@@ -65,12 +67,17 @@ function decode(codec: Codec, bytes: Uint8Array, bytesMax: number): Buffer {
       return decodeSnappy(asBuffer(bytes), bytesMax);
     case "lz4":
       if (lz4DecompressedBytes(asBuffer(bytes), bytesMax) > bytesMax) throw tooLarge(bytesMax);
-      return lz4Decompress(asBuffer(bytes));
+      return wasmCodecs().lz4Decompress(asBuffer(bytes));
     case "zstd":
-      return zstdDecompressSync(bytes, { maxOutputLength: bytesMax });
+      return zstdDecompressSync(bytes, { maxOutputLength: bytesMax, chunkSize: chunkBytes(bytes.length, bytesMax) });
     default:
       return unreachable(codec);
   }
+}
+
+/** Most batches come out in one piece, which need not be joined with others. */
+function chunkBytes(compressedBytes: number, bytesMax: number): number {
+  return Math.max(CHUNK_BYTES_MIN, Math.min(compressedBytes * USUAL_RATIO, bytesMax));
 }
 
 function decodeSnappy(bytes: Buffer, bytesMax: number): Buffer {
@@ -99,7 +106,7 @@ function decodeSnappyBlock(block: Buffer, bytesMax: number): Buffer {
     if (byte < 0x80) break;
   }
   if (length > bytesMax) throw tooLarge(bytesMax);
-  return snappyDecompress(block);
+  return wasmCodecs().snappyDecompress(block);
 }
 
 function bounded(result: Buffer, bytesMax: number): Buffer {

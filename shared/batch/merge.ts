@@ -12,6 +12,7 @@
  */
 import type { Offset, Timestamp } from "../ids.ts";
 import { invariant } from "../invariant.ts";
+import { releaseMemory } from "../release-memory.ts";
 import { encodeHeader, withHeader } from "./added-header.ts";
 import type { EncodedHeader } from "./added-header.ts";
 import { isProvisional, resolveTimestamp } from "./provisional-time.ts";
@@ -117,6 +118,8 @@ export class BatchMerger {
       }
       reader.at = end;
     }
+    // What was decompressed is copied.
+    if (section.buffer !== batch.buffer) releaseMemory(section);
   }
 
   take(): OpenBatch {

@@ -12,7 +12,7 @@ import { compress } from "../batch/compression.ts";
 import { recordPositions } from "../batch/records.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
-import { YoungGarbage } from "../young-garbage.ts";
+import { releaseMemory } from "../release-memory.ts";
 import type { MergeQuery, ProducerRow, ReadQuery, TimeQuery } from "./log-messages.ts";
 import type { MergedBatch } from "./partitioned-log.ts";
 import { DamagePasser, isDamage } from "./damage-passer.ts";
@@ -59,7 +59,6 @@ export class LogReader {
   readonly #database: Database;
   /** Used for one join after the other: while a backlog is drained, new memory for each would be most of the garbage. */
   #mergeMemory = new Uint8Array(MEMORY_BYTES_MIN);
-  readonly #garbage = new YoungGarbage();
 
   constructor(database: Database, onDamage: DamageListener) {
     this.#onDamage = onDamage;
@@ -103,9 +102,7 @@ export class LogReader {
     const header = mark === undefined ? undefined : encodeHeader(mark.name, mark.value);
     const merger = new BatchMerger(query.offset, { memory: this.#mergeMemory, sessions, end, header });
     try {
-      const found = this.#readMerged(query, merger);
-      if (found !== undefined) this.#garbage.add(merger.bytes + found.batch.length);
-      return found;
+      return this.#readMerged(query, merger);
     } finally {
       if (merger.memory.length <= MERGE_MEMORY_BYTES_MAX) this.#mergeMemory = merger.memory;
     }
@@ -113,22 +110,16 @@ export class LogReader {
 
   #readMerged(query: MergeQuery, merger: BatchMerger): MergedBatch | undefined {
     for (const { batch, header } of this.batches(query.partitionId, query.offset, query.end)) {
+      const isRewritten = mustRewrite(query, header);
       const isLarge = header.baseOffset >= query.offset && batch.length >= query.bytesMax * LARGE_ENOUGH;
-      // Once a clock is known it stays so: if any record of a batch is stamped provisionally, the first one is.
-      const isRestamped = query.sessions !== undefined && isProvisional(header.baseTimestamp);
-      const isRewritten =
-        isRestamped ||
-        query.mark !== undefined ||
-        header.baseOffset + header.lastOffsetDelta >= (query.end ?? Infinity);
-      if (isLarge && query.isSplit !== true) {
-        // Before a large batch the joined small ones go first, so that order is kept.
-        if (merger.recordCount > 0) break;
-        if (!isRewritten) return asItIs(batch, header);
-      }
-      if (!merger.continuesWith(batch)) break;
+      const standsAlone = isLarge && query.isSplit !== true;
+      if (standsAlone && !isRewritten && merger.recordCount === 0) return asItIs(batch, header);
+      // Before a large batch the joined small ones go first, so that order is kept.
+      const isJoined = !(standsAlone && merger.recordCount > 0) && merger.continuesWith(batch);
       // A header more for each record must not make it too large for the uplink.
-      merger.add(batch, query.isSplit === true || isRewritten ? query.bytesMax : Infinity);
-      if (merger.bytes >= query.bytesMax) break;
+      if (isJoined) merger.add(batch, query.isSplit === true || isRewritten ? query.bytesMax : Infinity);
+      releaseMemory(batch);
+      if (!isJoined || merger.bytes >= query.bytesMax) break;
     }
     return merger.recordCount > 0 ? merged(merger, query) : undefined;
   }
@@ -242,6 +233,13 @@ export class LogReader {
   }
 }
 
+/** It cannot go as it is stored. */
+function mustRewrite(query: MergeQuery, header: BatchHeader): boolean {
+  // Once a clock is known it stays so: if any record of a batch is stamped provisionally, the first one is.
+  const isRestamped = query.sessions !== undefined && isProvisional(header.baseTimestamp);
+  return isRestamped || query.mark !== undefined || header.baseOffset + header.lastOffsetDelta >= (query.end ?? Infinity);
+}
+
 /** Of the records of a batch that a trim has cut. */
 function largestFrom(batch: Buffer, start: Offset): Timestamp {
   let largest = -Infinity;
@@ -255,7 +253,10 @@ function largestFrom(batch: Buffer, start: Offset): Timestamp {
 function concatOwned(batches: readonly Buffer[], bytes: number): Buffer {
   const result = Buffer.from(new ArrayBuffer(bytes));
   let at = 0;
-  for (const batch of batches) at += batch.copy(result, at);
+  for (const batch of batches) {
+    at += batch.copy(result, at);
+    releaseMemory(batch);
+  }
   return result;
 }
 
@@ -271,6 +272,7 @@ function asItIs(batch: Buffer, header: BatchHeader): MergedBatch {
 function merged(merger: BatchMerger, query: MergeQuery): MergedBatch {
   const baseOffset = merger.baseOffset;
   const open = merger.take();
+  const payload = compress(query.codec, new Uint8Array(open.buffer, 0, open.bytes));
   const batch = frameBatch(
     {
       codec: query.codec,
@@ -279,8 +281,10 @@ function merged(merger: BatchMerger, query: MergeQuery): MergedBatch {
       baseTimestamp: open.baseTimestamp,
       maxTimestamp: open.maxTimestamp,
     },
-    compress(query.codec, new Uint8Array(open.buffer, 0, open.bytes)),
+    payload,
   );
+  // Without a codec it is the merger's own, which the next join uses.
+  if (payload.buffer !== open.buffer) releaseMemory(payload);
   stampOffset(batch, baseOffset);
   return { batch, baseOffset, lastOffset: baseOffset + open.recordCount - 1, recordCount: open.recordCount };
 }

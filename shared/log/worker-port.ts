@@ -28,9 +28,18 @@ export function post(port: MessagePort, message: FromWorker): void {
 /** Memory that crosses without a copy: a commit's goes back, a read's answer goes if the answer alone uses it. */
 function memoryOf(message: FromWorker): ArrayBuffer[] {
   if (message.type === "committed" || message.type === "refused") return [message.spare];
-  if (message.type !== "answer" || !Buffer.isBuffer(message.value)) return [];
-  const { buffer, byteLength } = message.value;
+  if (message.type !== "answer") return [];
+  const bytes = bytesOf(message.value);
+  if (bytes === undefined) return [];
+  const { buffer, byteLength } = bytes;
   return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
+}
+
+/** Of what was read: batches alone, or one with its offsets. */
+function bytesOf(value: unknown): Buffer | undefined {
+  if (Buffer.isBuffer(value)) return value;
+  const { batch } = (value ?? {}) as { readonly batch?: unknown };
+  return Buffer.isBuffer(batch) ? batch : undefined;
 }
 
 /** Of the files beside the database, by their names in errno.h. */

@@ -1,0 +1,14 @@
+/**
+ * The codecs that come as WebAssembly, loaded when the first batch needs them: 2 MB in each thread that an agent, which
+ * speaks zstd alone, never uses.
+ */
+import { createRequire } from "node:module";
+
+type WasmCodecs = typeof import("@platformatic/wasm-utils");
+
+let loaded: WasmCodecs | undefined;
+
+export function wasmCodecs(): WasmCodecs {
+  loaded ??= createRequire(import.meta.url)("@platformatic/wasm-utils") as WasmCodecs;
+  return loaded;
+}
