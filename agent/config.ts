@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os";
 import * as z from "zod";
-import type { LoadedConfig, ConfigFlags, ConfigSources } from "../shared/config/load-config.ts";
+import type { LoadedConfig, ConfigSources } from "../shared/config/load-config.ts";
 import { loadConfig } from "../shared/config/load-config.ts";
 import type { ConfigMeta } from "../shared/config/config-rows.ts";
 import {
@@ -25,6 +25,7 @@ import {
   limitOrNone,
   wholeNumber,
 } from "../shared/config/fields.ts";
+import { agentFlags } from "./config-flags.ts";
 import { UPLINK_BATCH_BYTES_MAX } from "../shared/uplink/frames.ts";
 import { defaultIngestLimits } from "./ingest/ingest-limits.ts";
 import { overflowPolicies } from "./ingest/overflow.ts";
@@ -352,22 +353,6 @@ export const agentSchema = z
   });
 
 export type AgentConfig = z.output<typeof agentSchema>;
-
-/** Flags of `tributary agent`; `--config` itself is none of them. */
-export const agentFlags = {
-  name: { path: "agent.name", placeholder: "NAME", description: "what the hub calls this agent" },
-  data: { path: "data.dir", placeholder: "DIR", description: "directory of the log" },
-  mqtt: { path: "mqtt.listen", placeholder: "HOST:PORT", description: "where MQTT clients connect" },
-  "mqtt-websocket": {
-    path: "mqtt.webSocketListen",
-    placeholder: "HOST:PORT",
-    description: "where MQTT clients connect over WebSocket",
-  },
-  admin: { path: "admin.listen", placeholder: "HOST:PORT", description: "where /healthz, /status and /metrics are" },
-  hub: { path: "uplink.hub", placeholder: "URL", description: "the hub to forward to: ws:// or wss://" },
-  "token-file": { path: "uplink.tokenFile", placeholder: "FILE", description: "file that holds the hub's token" },
-  "log-level": { path: "logLevel", placeholder: "LEVEL", description: "what is logged to stderr" },
-} as const satisfies ConfigFlags;
 
 /** @throws StreamError CONFIG_INVALID or LISTENER_NOT_PROTECTED, with every mistake in its message. */
 export function loadAgentConfig(sources: ConfigSources): LoadedConfig<AgentConfig> {

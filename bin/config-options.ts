@@ -45,12 +45,16 @@ export function loadFrom<Config>(
   options: GivenOptions,
   context: CommandContext,
 ): LoadedConfig<Config> {
+  return load(sourcesOf(flags, options, context));
+}
+
+export function sourcesOf(flags: ConfigFlags, options: GivenOptions, context: CommandContext): ConfigSources {
   const given = Object.keys(flags).map((name) => [name, textOf(options, new Option(`--${name} <x>`).attributeName())]);
-  return load({
+  return {
     flags: Object.fromEntries(given) as ConfigSources["flags"],
     env: context.env,
     file: textOf(options, "config"),
-  });
+  };
 }
 
 function textOf(options: GivenOptions, name: string): string | undefined {

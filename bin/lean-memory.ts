@@ -32,7 +32,7 @@ export function startLean({ platform, env, execPath, execArgv, argv, execve }: B
   if (platform !== "linux" || execve === undefined || !LEAN_COMMANDS.has(argv[2])) return;
   if (Object.keys(MALLOC_SETTINGS).some((name) => env[name] !== undefined)) return;
   const isSet = [...execArgv, env["NODE_OPTIONS"] ?? ""].some((each) => each.includes(SEMI_SPACE_FLAG));
-  const flags = isSet ? [] : [`${SEMI_SPACE_FLAG}=4`];
+  const flags = isSet ? [] : [`${SEMI_SPACE_FLAG}=2`];
   const leanEnv: Record<string, string> = { ...MALLOC_SETTINGS };
   for (const [name, value] of Object.entries(env)) if (value !== undefined) leanEnv[name] = value;
   try {

@@ -11,7 +11,8 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { agentMetrics } from "../agent/admin/metrics.ts";
-import { agentFlags, agentSchema } from "../agent/config.ts";
+import { agentFlags } from "../agent/config-flags.ts";
+import { agentSchema } from "../agent/config.ts";
 import { hubFlags, hubSchema } from "../hub/config.ts";
 import { hubMetrics } from "../hub/http/metrics.ts";
 import { handlers } from "../hub/kafka/dispatch.ts";

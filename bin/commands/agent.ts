@@ -1,12 +1,13 @@
 import type { Command } from "commander";
-import { agentFlags, loadAgentConfig } from "../../agent/config.ts";
+import { agentFlags } from "../../agent/config-flags.ts";
 import { createLogger } from "../../shared/logger.ts";
-import { addConfigOptions, loadFrom } from "../config-options.ts";
+import { loadAside, loadHere } from "../agent-config.ts";
+import { addConfigOptions, sourcesOf } from "../config-options.ts";
 import type { GivenOptions } from "../config-options.ts";
 import type { CommandContext } from "../context.ts";
 import { serve } from "../serve.ts";
 
-const agent = { flags: agentFlags, load: loadAgentConfig } as const;
+const agent = { flags: agentFlags, load: loadHere } as const;
 
 const EXAMPLES = `
 Examples:
@@ -31,7 +32,7 @@ export function defineAgent(command: Command, context: CommandContext): void {
 }
 
 async function runAgent(options: GivenOptions, context: CommandContext): Promise<void> {
-  const { config, unusedVariables } = loadFrom(agent, options, context);
+  const { config, unusedVariables } = await loadAside(sourcesOf(agentFlags, options, context));
   const logger = createLogger("agent", config.logLevel);
   if (unusedVariables.length > 0) logger.info({ unusedVariables }, "variables that are not the agent's");
   const { startAgentOrForward } = await import("../../agent/forward-only/forward-only.ts");

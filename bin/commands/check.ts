@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { agentFlags, loadAgentConfig } from "../../agent/config.ts";
+import { agentFlags } from "../../agent/config-flags.ts";
+import { loadAgentConfig } from "../../agent/config.ts";
 import { hubFlags, loadHubConfig } from "../../hub/config.ts";
 import type { ExplainedValue, Origin } from "../../shared/config/load-config.ts";
 import { addConfigOptions, loadFrom } from "../config-options.ts";

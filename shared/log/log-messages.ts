@@ -2,9 +2,9 @@
 import type { ClockSession } from "../batch/provisional-time.ts";
 import type { Codec } from "../batch/record-batch.ts";
 import type { CrashPoint } from "../crash-point.ts";
-import type { ErrorCode } from "../errors.ts";
 import type { Offset, ProducerEpoch, Sequence, Timestamp } from "../ids.ts";
 import type { Durability } from "../record.ts";
+import type { ThreadFailure } from "../thread-failure.ts";
 import type { CompactionCheckpoint, CompactionQuery, Replacement } from "./compaction-messages.ts";
 import type { ExtensionCall } from "./partitioned-log.ts";
 import type { EndHole } from "./readable-ends.ts";
@@ -59,10 +59,8 @@ export type PartitionPlace = {
   readonly bytes: number;
 };
 
-export type LogFailure = { readonly code: ErrorCode; readonly message: string; readonly details?: object };
-
 /** What one operation of a commit gave: its value, or the reason it alone was refused. */
-export type OperationResult = { readonly value: unknown } | { readonly failure: LogFailure };
+export type OperationResult = { readonly value: unknown } | { readonly failure: ThreadFailure };
 
 export type AppendedValue = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly duplicate: boolean };
 
@@ -142,9 +140,9 @@ export type FromWorker =
       /** The commit's memory, for the next one. */
       readonly spare: ArrayBuffer;
     }
-  | { readonly type: "refused"; readonly id: number; readonly failure: LogFailure; readonly spare: ArrayBuffer }
+  | { readonly type: "refused"; readonly id: number; readonly failure: ThreadFailure; readonly spare: ArrayBuffer }
   | { readonly type: "answer"; readonly id: number; readonly value: unknown }
-  | { readonly type: "query-failed"; readonly id: number; readonly failure: LogFailure }
+  | { readonly type: "query-failed"; readonly id: number; readonly failure: ThreadFailure }
   /** All commits that were answered before are on the disk. */
   | { readonly type: "flushed" }
   /** Batches swept after a trim: only sizes change. */
@@ -156,7 +154,7 @@ export type FromWorker =
   | { readonly type: "salvaging"; readonly cause: string }
   /** The disk has become full, or has room again. */
   | { readonly type: "room"; readonly hasRoom: boolean }
-  | { readonly type: "fatal"; readonly failure: LogFailure }
+  | { readonly type: "fatal"; readonly failure: ThreadFailure }
   | { readonly type: "closed" };
 
 export type WorkerData = {

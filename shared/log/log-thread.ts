@@ -6,10 +6,11 @@ import type { CrashPoint } from "../crash-point.ts";
 import { StreamError, toStreamError } from "../errors.ts";
 import type { Offset } from "../ids.ts";
 import { unreachable } from "../invariant.ts";
+import { fromFailure } from "../thread-failure.ts";
 import type { Commit } from "./commit-gatherer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
 import { RESERVE_BYTES } from "./disk-reserve.ts";
-import type { FromWorker, LogFailure, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
+import type { FromWorker, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
 
 export type LogThreadOptions = {
   readonly directory: string;
@@ -123,7 +124,7 @@ export class LogThread {
           isOpen = true;
           resolve(message);
         } else if (message.type === "fatal" && !isOpen) {
-          reject(toError(message.failure));
+          reject(fromFailure(message.failure));
           void this.#worker.terminate();
         } else {
           this.#receive(message);
@@ -148,11 +149,11 @@ export class LogThread {
       case "committed":
         return this.#listener.committed(message);
       case "refused":
-        return this.#listener.refused({ id: message.id, error: toError(message.failure), spare: message.spare });
+        return this.#listener.refused({ id: message.id, error: fromFailure(message.failure), spare: message.spare });
       case "answer":
         return this.#takeQuery(message.id)?.resolve(message.value);
       case "query-failed":
-        return this.#takeQuery(message.id)?.reject(toError(message.failure));
+        return this.#takeQuery(message.id)?.reject(fromFailure(message.failure));
       case "flushed":
         return this.#listener.flushed();
       case "swept":
@@ -166,7 +167,7 @@ export class LogThread {
       case "damage":
         return this.#listener.damage(message);
       case "fatal":
-        return this.#listener.fatal(toError(message.failure));
+        return this.#listener.fatal(fromFailure(message.failure));
       case "opened":
       case "closed":
         return;
@@ -180,8 +181,4 @@ export class LogThread {
     this.#queries.delete(id);
     return waiting;
   }
-}
-
-function toError(failure: LogFailure): StreamError {
-  return new StreamError(failure.code, failure.message, { details: { ...failure.details } });
 }

@@ -25,7 +25,7 @@ const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
  * only before this many commits, and a hole before more of them is damage (salvage/find-damage.ts).
  */
 export const UNFLUSHED_COMMITS_MAX = 16;
-const CACHE_KIB = 8 * 1024;
+const CACHE_KIB = 4 * 1024;
 export const BUSY_TIMEOUT_MS = 5000;
 const LOCK_FILE_NAME = "lock.db";
 

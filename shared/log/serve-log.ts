@@ -6,10 +6,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { invariant } from "../invariant.ts";
+import { toFailure } from "../thread-failure.ts";
 import type { LogExtension } from "./extension.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./log-messages.ts";
 import { ReaderServer } from "./reader-server.ts";
-import { sqliteError, toFailure } from "./worker-port.ts";
+import { sqliteError } from "./worker-port.ts";
 import { openWriter } from "./open-writer.ts";
 
 /** `clock`: another one than the system's, for tests. */

@@ -1,7 +1,8 @@
 /** What every thread of the log does with its port: answers, tells of damage, and puts SQLite's errors in our terms. */
 import type { MessagePort } from "node:worker_threads";
 import { StreamError, toStreamError } from "../errors.ts";
-import type { FromWorker, LogFailure } from "./log-messages.ts";
+import { toFailure } from "../thread-failure.ts";
+import type { FromWorker } from "./log-messages.ts";
 
 /** Returns why there was none, after it has told so. */
 export function answer(port: MessagePort, id: number, run: () => unknown): StreamError | undefined {
@@ -60,8 +61,4 @@ export function sqliteError(error: unknown): StreamError {
     return new StreamError("LOG_CORRUPT", `${code}: ${message}`, { cause: error });
   }
   return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
-}
-
-export function toFailure(error: StreamError): LogFailure {
-  return { code: error.code, message: error.reason, details: error.details };
 }

@@ -18,6 +18,7 @@ import { crashPoint } from "../crash-point.ts";
 import { StreamError } from "../errors.ts";
 import { invariant, unreachable } from "../invariant.ts";
 import type { Durability } from "../record.ts";
+import { toFailure } from "../thread-failure.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import type { CheckpointMode } from "./checkpointer.ts";
 import type { DiskReserve } from "./disk-reserve.ts";
@@ -33,7 +34,7 @@ import { CatalogKeeper } from "./salvage/catalog-keeper.ts";
 import { listQuarantines, removeQuarantine } from "./salvage/quarantine.ts";
 import { noteRunning, noteStopped, noteSuspicion } from "./salvage/suspicion.ts";
 import { LOG_FILE_NAME } from "./schema.ts";
-import { answer, damageTo, post, sqliteError, toFailure } from "./worker-port.ts";
+import { answer, damageTo, post, sqliteError } from "./worker-port.ts";
 
 /** Bytes in the WAL that make a checkpoint due; never more than the reserve, which may have to take them. */
 const CHECKPOINT_BYTES = 16 * 1024 * 1024;
@@ -148,7 +149,7 @@ export class WriterServer {
   #commit(message: Commit): void {
     const { id, bytes: spare, durability } = message;
     if (this.#isFatal) {
-      const failure = { code: "LOG_IO", message: "the disk failed before" } as const;
+      const failure = toFailure(new StreamError("LOG_IO", "the disk failed before"));
       return post(this.#port, { type: "refused", id, failure, spare });
     }
     const wasFull = !this.#reserve.isHeld;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { hostname } from "node:os";
 import { suite, test } from "node:test";
-import { agentFlags, loadAgentConfig } from "../../../agent/config.ts";
+import { agentFlags } from "../../../agent/config-flags.ts";
+import { loadAgentConfig } from "../../../agent/config.ts";
 import { mqttLimitDefaults } from "../../../agent/mqtt/limits.ts";
 
 const nothing = { flags: {}, env: {} };
