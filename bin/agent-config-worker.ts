@@ -15,4 +15,4 @@ try {
 } catch (error) {
   answer = { type: "failed", failure: toFailure(toStreamError(error)) };
 }
-parentPort.postMessage(answer);
+parentPort.postMessage(answer, []);

@@ -7,7 +7,9 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { AgentConfig } from "../agent/config.ts";
+import type * as agentConfig from "../agent/config.ts";
 import type { ConfigSources, LoadedConfig } from "../shared/config/load-config.ts";
+import { deepFreeze } from "../shared/deep-freeze.ts";
 import { fromFailure } from "../shared/thread-failure.ts";
 import type { ThreadFailure } from "../shared/thread-failure.ts";
 import { workerFile } from "../shared/worker-file.ts";
@@ -22,17 +24,20 @@ export async function loadAside(
   sources: ConfigSources,
 ): Promise<Pick<LoadedConfig<AgentConfig>, "config" | "unusedVariables">> {
   const workerData: ConfigQuestion = { sources };
-  const worker = new Worker(workerFile(import.meta.url, "./agent-config-worker"), { workerData, name: "configuration" });
+  const worker = new Worker(workerFile(import.meta.url, "./agent-config-worker"), {
+    workerData,
+    name: "configuration",
+  });
   const [answer] = (await once(worker, "message")) as [ConfigAnswer];
   // Its memory is free before the log asks for some.
   await worker.terminate();
   if (answer.type === "failed") throw fromFailure(answer.failure);
-  return answer;
+  return deepFreeze(answer);
 }
 
 /** In the thread that asks: for the help, which shows the defaults. */
 export function loadHere(sources: ConfigSources): LoadedConfig<AgentConfig> {
   const module = fileURLToPath(workerFile(import.meta.url, "../agent/config"));
-  const { loadAgentConfig } = createRequire(import.meta.url)(module) as typeof import("../agent/config.ts");
+  const { loadAgentConfig } = createRequire(import.meta.url)(module) as typeof agentConfig;
   return loadAgentConfig(sources);
 }

@@ -26,11 +26,13 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "bin/demo/*.ts": "test/integration/bin/demo.test.ts",
   "shared/crash-point.ts": "test/crash/acks.test.ts",
   "shared/logger.ts": "test/integration/bin/agent-command.test.ts",
+  "agent/config-flags.ts": "test/unit/agent/config.test.ts",
   "shared/config/fields.ts": "test/unit/{agent,hub}/config.test.ts",
   // Behind an interface whose suite is their test.
   "shared/log/*.ts": "test/conformance/partitioned-log.test.ts",
   "shared/log/salvage/*.ts": "test/conformance/log-damage.test.ts",
   "shared/batch/{batch-builder,merge}.ts": "test/unit/shared/batch/records.test.ts",
+  "shared/batch/wasm-codecs.ts": "test/unit/shared/batch/compression.test.ts",
   "hub/engine/*.ts": "test/conformance/engine.test.ts",
   "hub/group/consumer/{members,reconcile}.ts": "test/unit/hub/group/consumer/consumer-coordinator.test.ts",
   "agent/forward-only/{forward-only,overlay-log}.ts": "test/crash/forward-only.test.ts",

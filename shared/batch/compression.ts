@@ -11,6 +11,7 @@ import { unreachable } from "../invariant.ts";
 import { lz4DecompressedBytes } from "./lz4-size.ts";
 import type { Codec } from "./record-batch.ts";
 import { wasmCodecs } from "./wasm-codecs.ts";
+import { zstdContentBytes } from "./zstd-size.ts";
 
 const XERIAL_MAGIC = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00]);
 const XERIAL_HEADER_BYTES = 16;
@@ -69,15 +70,16 @@ function decode(codec: Codec, bytes: Uint8Array, bytesMax: number): Buffer {
       if (lz4DecompressedBytes(asBuffer(bytes), bytesMax) > bytesMax) throw tooLarge(bytesMax);
       return wasmCodecs().lz4Decompress(asBuffer(bytes));
     case "zstd":
-      return zstdDecompressSync(bytes, { maxOutputLength: bytesMax, chunkSize: chunkBytes(bytes.length, bytesMax) });
+      return zstdDecompressSync(bytes, { maxOutputLength: bytesMax, chunkSize: chunkBytes(bytes, bytesMax) });
     default:
       return unreachable(codec);
   }
 }
 
-/** Most batches come out in one piece, which need not be joined with others. */
-function chunkBytes(compressedBytes: number, bytesMax: number): number {
-  return Math.max(CHUNK_BYTES_MIN, Math.min(compressedBytes * USUAL_RATIO, bytesMax));
+/** A batch that says how large it is comes out in one piece, which need not be joined with others. */
+function chunkBytes(bytes: Uint8Array, bytesMax: number): number {
+  const wanted = zstdContentBytes(asBuffer(bytes)) ?? bytes.length * USUAL_RATIO;
+  return Math.max(CHUNK_BYTES_MIN, Math.min(wanted, bytesMax));
 }
 
 function decodeSnappy(bytes: Buffer, bytesMax: number): Buffer {

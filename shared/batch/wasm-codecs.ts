@@ -3,8 +3,9 @@
  * speaks zstd alone, never uses.
  */
 import { createRequire } from "node:module";
+import type * as wasmUtils from "@platformatic/wasm-utils";
 
-type WasmCodecs = typeof import("@platformatic/wasm-utils");
+type WasmCodecs = typeof wasmUtils;
 
 let loaded: WasmCodecs | undefined;
 

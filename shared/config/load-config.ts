@@ -12,6 +12,7 @@ import { parseDocument } from "yaml";
 import type * as z from "zod";
 import { ConfigFile, describeReadError } from "./config-file.ts";
 import type { ConfigProblem } from "./config-problem.ts";
+import { deepFreeze } from "../deep-freeze.ts";
 import { configError, displayValue, findingsOf, valueAt } from "./config-problem.ts";
 import type { ConfigPath, ConfigRow, SchemaNode } from "./config-rows.ts";
 import { EACH, configRows, formatPath, schemaNode } from "./config-rows.ts";
@@ -264,11 +265,4 @@ function concretePaths(keys: ConfigPath, values: unknown): readonly ConfigPath[]
 
 function primitive(value: unknown): string | number | boolean | undefined {
   return typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? value : undefined;
-}
-
-function deepFreeze<Value>(value: Value): Value {
-  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
-  Object.freeze(value);
-  for (const child of Object.values(value)) deepFreeze(child);
-  return value;
 }

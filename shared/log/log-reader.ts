@@ -12,6 +12,7 @@ import { compress } from "../batch/compression.ts";
 import { recordPositions } from "../batch/records.ts";
 import { StreamError } from "../errors.ts";
 import type { Offset, Timestamp } from "../ids.ts";
+import { OldGarbage } from "../old-garbage.ts";
 import { releaseMemory } from "../release-memory.ts";
 import type { MergeQuery, ProducerRow, ReadQuery, TimeQuery } from "./log-messages.ts";
 import type { MergedBatch } from "./partitioned-log.ts";
@@ -59,6 +60,7 @@ export class LogReader {
   readonly #database: Database;
   /** Used for one join after the other: while a backlog is drained, new memory for each would be most of the garbage. */
   #mergeMemory = new Uint8Array(MEMORY_BYTES_MIN);
+  readonly #garbage = new OldGarbage();
 
   constructor(database: Database, onDamage: DamageListener) {
     this.#onDamage = onDamage;
@@ -102,7 +104,9 @@ export class LogReader {
     const header = mark === undefined ? undefined : encodeHeader(mark.name, mark.value);
     const merger = new BatchMerger(query.offset, { memory: this.#mergeMemory, sessions, end, header });
     try {
-      return this.#readMerged(query, merger);
+      const found = this.#readMerged(query, merger);
+      this.#garbage.passed(found?.batch.length ?? 0);
+      return found;
     } finally {
       if (merger.memory.length <= MERGE_MEMORY_BYTES_MAX) this.#mergeMemory = merger.memory;
     }
@@ -237,7 +241,9 @@ export class LogReader {
 function mustRewrite(query: MergeQuery, header: BatchHeader): boolean {
   // Once a clock is known it stays so: if any record of a batch is stamped provisionally, the first one is.
   const isRestamped = query.sessions !== undefined && isProvisional(header.baseTimestamp);
-  return isRestamped || query.mark !== undefined || header.baseOffset + header.lastOffsetDelta >= (query.end ?? Infinity);
+  return (
+    isRestamped || query.mark !== undefined || header.baseOffset + header.lastOffsetDelta >= (query.end ?? Infinity)
+  );
 }
 
 /** Of the records of a batch that a trim has cut. */

@@ -31,6 +31,8 @@ export type ProgramOptions = {
   /** Where a hub's HTTP listener is; loopback unless said otherwise. The test itself reaches it there in any case. */
   readonly httpHost?: string;
   readonly env?: Environment;
+  /** Another one than the sources. */
+  readonly program?: string;
 };
 
 /** `tributary ARGS` as a child process, whatever becomes of it. */
@@ -40,7 +42,7 @@ export async function startTributary(
   env: Environment = {},
   onLine?: (line: string) => void,
 ): Promise<TestChild> {
-  const child = await TestChild.spawn(childOptions(args, env, onLine));
+  const child = await TestChild.spawn(childOptions([TRIBUTARY, ...args], env, onLine));
   onCleanUp(t, () => child.kill9());
   return child;
 }
@@ -49,19 +51,21 @@ function childOptions(args: readonly string[], env: Environment, onLine: (line: 
   // What the developer's own shell sets for tributary is not meant for the tests.
   const foreign = Object.keys(process.env).filter((name) => name.startsWith("TRIBUTARY_"));
   const ownEnv = { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...env };
-  return { command: process.execPath, args: [TRIBUTARY, ...args], env: ownEnv, onLine };
+  return { command: process.execPath, args, env: ownEnv, onLine };
 }
 
 /** A hub or an agent over all its lives. */
 class Program {
   readonly data: string;
   readonly args: readonly string[];
+  readonly #program: string;
   readonly #env: Environment;
   #child: TestChild | undefined;
 
-  constructor(data: string, args: readonly string[], env: Environment) {
+  constructor(data: string, args: readonly string[], { program = TRIBUTARY, env = {} }: ProgramOptions) {
     this.data = data;
     this.args = args;
+    this.#program = program;
     this.#env = env;
   }
 
@@ -70,7 +74,7 @@ class Program {
     if (this.isRunning) throw new Error(`runs already: ${this.process.describe()}`);
     const ready = Promise.withResolvers<"ready">();
     const child = await TestChild.spawn(
-      childOptions(this.args, { ...this.#env, ...env }, () => ready.resolve("ready")),
+      childOptions([this.#program, ...this.args], { ...this.#env, ...env }, () => ready.resolve("ready")),
     );
     this.#child = child;
     const timer = setTimeout(() => child.signal("SIGKILL"), READY_MS_MAX);
@@ -119,7 +123,7 @@ export class HubProgram extends Program {
   private constructor(t: After, options: ProgramOptions, ports: { http: number; kafka: number }) {
     const data = options.data ?? tempDir(t);
     const listeners = ["--http", `${options.httpHost ?? HOST}:${ports.http}`, "--kafka", `${HOST}:${ports.kafka}`];
-    super(data, ["hub", "--data", data, ...listeners, ...configArgs(t, options.config)], options.env ?? {});
+    super(data, ["hub", "--data", data, ...listeners, ...configArgs(t, options.config)], options);
     this.httpPort = ports.http;
     this.kafkaPort = ports.kafka;
   }
@@ -153,7 +157,7 @@ export class AgentProgram extends Program {
     const data = options.data ?? tempDir(t);
     const listeners = ["--mqtt", `${HOST}:${ports.mqtt}`, "--admin", `${HOST}:${ports.admin}`];
     const args = ["agent", "--data", data, ...listeners, "--hub", options.hub.uplinkUrl];
-    super(data, [...args, ...configArgs(t, options.config)], options.env ?? {});
+    super(data, [...args, ...configArgs(t, options.config)], options);
     this.mqttPort = ports.mqtt;
     this.adminUrl = `http://${HOST}:${ports.admin}`;
   }

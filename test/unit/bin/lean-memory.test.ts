@@ -27,7 +27,7 @@ function birth(over: Partial<Birth> = {}) {
 test("lean memory: an agent on Linux starts again in its own place, with the settings and nothing else changed", () => {
   assert.deepEqual(birth(), [
     {
-      args: ["/node", "--inspect", "--max-semi-space-size=4", "/tributary.ts", "agent", "--data", "d"],
+      args: ["/node", "--inspect", "--max-semi-space-size=1", "/tributary.ts", "agent", "--data", "d"],
       env: { PATH: "/bin", MALLOC_ARENA_MAX: "1", MALLOC_MMAP_THRESHOLD_: "131072" },
     },
   ]);
@@ -36,7 +36,7 @@ test("lean memory: an agent on Linux starts again in its own place, with the set
 test("lean memory: once is enough, and who sets something keeps it", () => {
   assert.equal(birth({ env: { MALLOC_ARENA_MAX: "2" } }).length, 0);
   const [own] = birth({ env: { NODE_OPTIONS: "--max-semi-space-size=46" } });
-  assert.ok(!own?.args.includes("--max-semi-space-size=4"));
+  assert.ok(!own?.args.includes("--max-semi-space-size=1"));
 });
 
 test("lean memory: other commands, other systems, and one where it is not possible run on as they are", () => {
@@ -62,6 +62,6 @@ test("lean memory: on Linux a real process keeps its id, its arguments and its o
   );
   const env = { ...process.env, MALLOC_ARENA_MAX: undefined, MALLOC_MMAP_THRESHOLD_: undefined };
   const { stdout, stderr } = spawnSync(process.execPath, [file, "agent", "x"], { encoding: "utf8", env });
-  const lean = /^(\d+)\n\1\n\1 --max-semi-space-size=4 agent,x\n$/;
+  const lean = /^(\d+)\n\1\n\1 --max-semi-space-size=1 agent,x\n$/;
   assert.match(stdout, process.platform === "linux" ? lean : /^(\d+)\n\1 {2}agent,x\n$/, stderr);
 });

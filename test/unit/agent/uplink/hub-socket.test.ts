@@ -7,6 +7,7 @@ import type { TestContext } from "node:test";
 import { describeStage, HubSocket } from "../../../../agent/uplink/hub-socket.ts";
 import type { ConnectStage } from "../../../../agent/uplink/hub-socket.ts";
 import { onCleanUp } from "../../../support/clean-up.ts";
+import { waitUntil } from "../../../support/wait-until.ts";
 
 async function listen(t: TestContext): Promise<number> {
   const server = createServer((socket) => socket.resume());
@@ -61,6 +62,37 @@ test("hub socket: a name with several addresses is tried until one answers", asy
   await once(socket, "connect");
   assert.equal(socket.remoteAddress, "127.0.0.1");
   socket.destroy();
+});
+
+test("hub socket: what is written is whole at the other end, its memory free once it has left, and who waits is told", async (t) => {
+  const received: Buffer[] = [];
+  const server = createServer((socket) => socket.on("data", (bytes) => received.push(bytes)));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onCleanUp(t, () => server.close());
+  const socket = socketTo(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`).connect();
+  await once(socket, "connect");
+  const sent = Array.from({ length: 40 }, (_, index) => Buffer.alloc(256 * 1024, index));
+  let written = 0;
+  for (const bytes of sent) socket.write(bytes, () => written++);
+  assert.equal(sent.at(-1)?.length, 256 * 1024);
+  await new Promise<void>((resolve) => socket.write("the end", "utf8", () => resolve()));
+  assert.equal(written, sent.length);
+  assert.ok(sent.every(({ length }) => length === 0));
+  const ended = once(socket, "close");
+  socket.end();
+  const total = 40 * 256 * 1024 + 7;
+  await waitUntil(() => received.reduce((sum, { length }) => sum + length, 0) === total, {
+    what: "all is received",
+    deadlineMs: 10_000,
+  });
+  const expected = [
+    ...Array.from({ length: 40 }, (_, index) => Buffer.alloc(256 * 1024, index)),
+    Buffer.from("the end"),
+  ];
+  assert.ok(Buffer.concat(received).equals(Buffer.concat(expected)));
+  socket.destroy();
+  await ended;
 });
 
 test("hub socket: every stage has its words", () => {
