@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { TestChild } from "../../support/child-process.ts";
+import { tellNotTried } from "../../support/not-tried.ts";
 
 const MARK = "TRIBUTARY_TEST_LAB";
 /** In this order: the new process is the first of its kind, and whatever it started ends with it. */
@@ -35,9 +36,7 @@ export function labSuite(name: string, url: string, define: () => void): void {
   test(`${name}, in a network of its own`, async (t) => {
     const obstacle = obstacleToLab();
     if (obstacle !== undefined) {
-      const line = `NOT TRIED HERE: ${name}. This machine lets nobody have a network of his own: ${obstacle}`;
-      process.stderr.write(`\n${"!".repeat(line.length)}\n${line}\n${"!".repeat(line.length)}\n\n`);
-      return t.diagnostic(line);
+      return tellNotTried(t, name, `This machine lets nobody have a network of his own: ${obstacle}`);
     }
     const output: string[] = [];
     const child = await TestChild.start(t, {
