@@ -29,7 +29,7 @@ type Site = { readonly program: AgentProgram | HubProgram; readonly disk: Ext4Di
 /** The disk goes first: what is acknowledged after that would be a lie. */
 async function cutPower(sites: readonly Site[]): Promise<void> {
   for (const { disk } of sites) disk.cut();
-  await Promise.all(sites.map(({ program }) => (program.isRunning ? program.kill9() : undefined)));
+  await Promise.all(sites.filter(({ program }) => program.isRunning).map(({ program }) => program.kill9()));
   for (const { disk } of sites) disk.remount();
   await Promise.all(sites.map(({ program }) => program.start()));
 }
