@@ -33,6 +33,8 @@ export type ProgramOptions = {
   readonly env?: Environment;
   /** Another one than the sources. */
   readonly program?: string;
+  /** What the command begins with, such as a program that runs it in some surroundings. */
+  readonly prefix?: readonly string[];
 };
 
 /** `tributary ARGS` as a child process, whatever becomes of it. */
@@ -42,30 +44,35 @@ export async function startTributary(
   env: Environment = {},
   onLine?: (line: string) => void,
 ): Promise<TestChild> {
-  const child = await TestChild.spawn(childOptions([TRIBUTARY, ...args], env, onLine));
+  const child = await TestChild.spawn(childOptions([process.execPath, TRIBUTARY, ...args], env, onLine));
   onCleanUp(t, () => child.kill9());
   return child;
 }
 
-function childOptions(args: readonly string[], env: Environment, onLine: (line: string) => void = () => undefined) {
+function childOptions(
+  [command = "", ...args]: readonly string[],
+  env: Environment,
+  onLine: (line: string) => void = () => undefined,
+) {
   // What the developer's own shell sets for tributary is not meant for the tests.
   const foreign = Object.keys(process.env).filter((name) => name.startsWith("TRIBUTARY_"));
   const ownEnv = { ...Object.fromEntries(foreign.map((name) => [name, undefined])), ...env };
-  return { command: process.execPath, args, env: ownEnv, onLine };
+  return { command, args, env: ownEnv, onLine };
 }
 
 /** A hub or an agent over all its lives. */
 class Program {
   readonly data: string;
   readonly args: readonly string[];
-  readonly #program: string;
+  readonly #command: readonly string[];
   readonly #env: Environment;
   #child: TestChild | undefined;
 
-  constructor(data: string, args: readonly string[], { program = TRIBUTARY, env = {} }: ProgramOptions) {
+  constructor(data: string, args: readonly string[], options: ProgramOptions) {
+    const { program = TRIBUTARY, prefix = [], env = {} } = options;
     this.data = data;
     this.args = args;
-    this.#program = program;
+    this.#command = [...prefix, process.execPath, program, ...args];
     this.#env = env;
   }
 
@@ -74,7 +81,7 @@ class Program {
     if (this.isRunning) throw new Error(`runs already: ${this.process.describe()}`);
     const ready = Promise.withResolvers<"ready">();
     const child = await TestChild.spawn(
-      childOptions([this.#program, ...this.args], { ...this.#env, ...env }, () => ready.resolve("ready")),
+      childOptions(this.#command, { ...this.#env, ...env }, () => ready.resolve("ready")),
     );
     this.#child = child;
     const timer = setTimeout(() => child.signal("SIGKILL"), READY_MS_MAX);
