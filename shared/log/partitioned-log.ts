@@ -59,7 +59,10 @@ export type CommitPart = {
   readonly durability: Durability;
   /** The commit is durable; one result for each of `appends`. */
   readonly done: (appended: readonly LogAppended[]) => void;
-  /** Nothing of the part is stored. `error` is a StreamError (LOG_FULL, LOG_IO, CLOSING). */
+  /**
+   * Nothing of the part is stored. `error` is a StreamError (LOG_FULL, LOG_IO, CLOSING). The source hears so before it is
+   * asked for another part, so that it can withdraw what came after.
+   */
   readonly failed: (error: Error) => void;
 };
 

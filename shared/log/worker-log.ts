@@ -356,9 +356,12 @@ export class WorkerLog implements PartitionedLog {
     const flushed = commit.durability === "fsync" ? this.#readableEnds.flushed() : [];
     if (commit.durability === "os") this.#leaveFlushed(message.changed);
     const changed = this.#map.move(message.changed);
-    // Work that was gathered meanwhile goes out before the answers, so that the disk does not wait for their handlers.
-    this.#commitNext();
+    // Work that was gathered meanwhile goes out before the answers, so that the disk does not wait for their handlers. Not
+    // behind what was refused: its source first takes back what it has gathered since.
+    const isRefused = message.results.some((result) => "failure" in result);
+    if (!isRefused) this.#commitNext();
     commit.settle(message.results);
+    if (isRefused) this.#commitNext();
     this.#tell([...new Set([...changed, ...this.#byIds(flushed)])]);
     this.#checkIdle();
   }
@@ -386,9 +389,9 @@ export class WorkerLog implements PartitionedLog {
     // The commit after one that turned out to be fatal: all who waited have been told.
     if (this.#fatal !== undefined) return;
     this.#spare = spare;
-    const commit = this.#takeInFlight(id);
+    // The answers first, as above.
+    this.#takeInFlight(id).fail(error);
     this.#commitNext();
-    commit.fail(error);
     this.#checkIdle();
   }
 

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -6,6 +7,7 @@ import Database from "better-sqlite3";
 import { BatchBuilder, noHeaders } from "../../shared/batch/batch-builder.ts";
 import { readBatchHeader, splitBatches, stampProducer } from "../../shared/batch/record-batch.ts";
 import { decodeRecords, encodeRecords } from "../../shared/batch/records.ts";
+import type { StreamError } from "../../shared/errors.ts";
 import { systemClock } from "../../shared/clock.ts";
 import type { CommitPart, LogAppended, LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
@@ -425,6 +427,37 @@ test("full: a commit that does not fit is refused as a whole and nothing of it a
   });
   await log.query({ extension: "test", method: "capPages", args: 100_000 });
   assert.equal((await log.append(at, big, "fsync")).baseOffset, 1);
+});
+
+test("full: a source hears that its part was refused before it is asked for the next", async (t) => {
+  const { log, at } = await withTopic(t);
+  const pages = (await log.query({ extension: "test", method: "pages", args: undefined })) as number;
+  await log.query({ extension: "test", method: "capPages", args: pages + 4 });
+  const heard: string[] = [];
+  const { promise: asked, resolve: askedAgain } = Promise.withResolvers<void>();
+  const source = log.addSource({
+    take: () => {
+      heard.push("asked");
+      if (heard.length > 1) askedAgain();
+      if (heard.length > 1) return undefined;
+      const builder = new BatchBuilder();
+      // Noise, so that it does not fit compressed either.
+      builder.append(1, null, randomBytes(100_000), noHeaders);
+      return {
+        appends: [{ partition: at, records: builder.take() }],
+        calls: [],
+        durability: "fsync",
+        done: () => heard.push("done"),
+        failed: (error) => heard.push((error as StreamError).code),
+      };
+    },
+  });
+  source.request();
+  // Gathered while the part is on its way.
+  await new Promise((resolve) => setImmediate(resolve));
+  source.request();
+  await asked;
+  assert.deepEqual(heard, ["asked", "LOG_FULL", "asked"]);
 });
 
 test("records under load are compressed in the worker when that gains", async (t) => {
