@@ -291,7 +291,7 @@ async function createIngest({
   logger,
   clock,
 }: Core): Promise<Ingest> {
-  return new Ingest({
+  const ingest = new Ingest({
     log,
     ledger,
     routes,
@@ -299,11 +299,14 @@ async function createIngest({
     duplicates: await DuplicateWindow.load(log),
     clock,
     stamp: () => time.stamp(),
+    stampCalls: () => time.calls(),
     logger,
     space,
     limits: config.ingest,
     ...(uplink === undefined ? {} : { pendingFrom: (partition) => uplink.pendingFrom(partition) }),
   });
+  time.follow(ingest);
+  return ingest;
 }
 
 function createListener({ config, log, qosTwo, logger, clock }: Core, ingest: Ingest): MqttListener {

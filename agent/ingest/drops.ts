@@ -1,7 +1,10 @@
 /** Messages of one commit that were taken and are not stored, by the partition they would have gone to and why. */
+import { StreamError } from "../../shared/errors.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { Drop } from "../ledger/loss-ledger.ts";
+import type { RoutedTopic } from "./route-table.ts";
+import type { TopicLanes } from "./topic-lanes.ts";
 
 /** A live view: a drop comes before what the partition holds when its commit is made. */
 export type DropPlace = { readonly topic: string; readonly partition: Partition; readonly logEndOffset: Offset };
@@ -49,4 +52,19 @@ export class Drops {
       records,
     }));
   }
+}
+
+/** Where the message would go. */
+export function placeOf({ target, keyHash }: RoutedTopic<TopicLanes>): DropPlace {
+  return target.lane(keyHash).partition;
+}
+
+/** A topic that has no partitions yet; its losses are told by the first one. */
+export function unmadePlace({ name: topic }: TopicLanes): DropPlace {
+  return { topic, partition: 0, logEndOffset: 0 };
+}
+
+/** Why records of a commit that failed are lost, where their publishers do not wait for an answer. */
+export function lossReason(error: Error): "overflow" | "overload" {
+  return error instanceof StreamError && error.code === "LOG_FULL" ? "overflow" : "overload";
 }

@@ -25,11 +25,14 @@ import type { Logger } from "../../shared/logger.ts";
 import type { LogSpace } from "../buffer/log-space.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { PublishMessage, PublishSink } from "../mqtt/publish-sink.ts";
+import type { Stamper } from "../time/agent-clock.ts";
+import { lossReason, placeOf, unmadePlace } from "./drops.ts";
 import type { DropPlace } from "./drops.ts";
 import { DuplicateWindow } from "./duplicate-window.ts";
 import { UNCOMMITTED_SHARE_OF_CAP, defaultIngestLimits } from "./ingest-limits.ts";
 import type { IngestLimits, IngestStats } from "./ingest-limits.ts";
 import { LogRoom } from "./log-room.ts";
+import type { RoomLog } from "./log-room.ts";
 import type { Done } from "./open-commit.ts";
 import { BuilderPool, OpenCommit } from "./open-commit.ts";
 import type { QosTwoPackets } from "./qos-two-packets.ts";
@@ -37,7 +40,7 @@ import { RouteTable } from "./route-table.ts";
 import type { RoutedTopic } from "./route-table.ts";
 import type { Route } from "./route.ts";
 import { policyOf } from "./route.ts";
-import type { TopicLanes } from "./topic-lanes.ts";
+import type { DirectoryLog, TopicLanes } from "./topic-lanes.ts";
 import { TopicDirectory } from "./topic-lanes.ts";
 import { Uncommitted } from "./uncommitted.ts";
 import { WaitingMessages } from "./waiting-messages.ts";
@@ -45,8 +48,11 @@ import { WaitingMessages } from "./waiting-messages.ts";
 /** How often a log without room is looked at, besides after every commit: sweeps make room without one. */
 const ROOM_CHECK_MS = 100;
 
+/** What it needs of the log. */
+export type IngestLog = Pick<PartitionedLog, "addSource" | "onCommit" | "onFatal"> & RoomLog & DirectoryLog;
+
 export type IngestOptions = {
-  readonly log: PartitionedLog;
+  readonly log: IngestLog;
   readonly routes: readonly Route[];
   readonly qosTwo: QosTwoPackets;
   /** Without it, what is stored is remembered until the process ends. */
@@ -55,6 +61,8 @@ export type IngestOptions = {
   readonly clock: Clock;
   /** The timestamp of a record that comes now; provisional while nobody knows the time. The wall clock by default. */
   readonly stamp?: () => Timestamp;
+  /** To be stored together with what was stamped, or the stamps may come to mean something else. */
+  readonly stampCalls?: () => CommitPart["calls"];
   readonly logger: Logger;
   /** What the log may hold, and holds. */
   readonly space: LogSpace;
@@ -65,8 +73,9 @@ export type IngestOptions = {
   readonly pendingFrom?: (partition: LogPartition) => Offset;
 };
 
-export class Ingest implements PublishSink, CommitSource {
+export class Ingest implements PublishSink, CommitSource, Stamper {
   readonly #stamp: () => Timestamp;
+  readonly #stampCalls: () => CommitPart["calls"];
   readonly #logger: Logger;
   readonly #qosTwo: QosTwoPackets;
   readonly #ledger: LossLedger;
@@ -101,6 +110,7 @@ export class Ingest implements PublishSink, CommitSource {
   constructor(options: IngestOptions) {
     const { log, routes, clock, logger, space } = options;
     this.#stamp = options.stamp ?? (() => clock.wallMs());
+    this.#stampCalls = options.stampCalls ?? (() => []);
     this.#logger = logger;
     this.#qosTwo = options.qosTwo;
     this.#duplicates = options.duplicates ?? new DuplicateWindow();
@@ -176,8 +186,9 @@ export class Ingest implements PublishSink, CommitSource {
     const dropped = taken.drops.isEmpty ? undefined : this.#ledger.planDrops(taken.drops.list());
     return {
       appends,
-      calls: [...packets, ...this.#duplicates.take(taken.numbers), ...(dropped?.calls ?? [])],
-      durability: taken.durability,
+      calls: [...this.#stampCalls(), ...packets, ...this.#duplicates.take(taken.numbers), ...(dropped?.calls ?? [])],
+      // The hub is told of a drop next, and would count what a power cut has made the agent forget.
+      durability: dropped === undefined ? taken.durability : "fsync",
       done: () => {
         dropped?.apply();
         this.#settle(taken, undefined);
@@ -213,6 +224,17 @@ export class Ingest implements PublishSink, CommitSource {
       isWithoutRoom: this.#isWithoutRoom,
       routedTopics: this.#table.size,
     };
+  }
+
+  /** Of the last commit that has begun to gather. */
+  mark(): number {
+    return this.#nextCommitNumber - 1;
+  }
+
+  /** Whether all commits up to `mark` have ended, what is held back included. */
+  isPast(mark: number): boolean {
+    for (const [number, commit] of this.#unsettled) if (number <= mark && !commit.isEmpty) return false;
+    return true;
   }
 
   get isFull(): boolean {
@@ -293,8 +315,8 @@ export class Ingest implements PublishSink, CommitSource {
     if (message.qos === 0) return done();
     if (routed.destination.route.durability === "fsync") commit.durability = "fsync";
     commit.dones.push(done);
-    // Sent again, it is not dropped and counted twice.
-    if (message.qos === 1) this.#duplicates.add(message, digestOf(routed, message), commit.numbers[0] as number);
+    // Sent again, it is neither dropped and counted twice nor stored after all.
+    this.#remember(commit, message, message.qos === 1 ? digestOf(routed, message) : 0);
   }
 
   /** Over a limit of this process, whatever the log has room for. */
@@ -326,12 +348,17 @@ export class Ingest implements PublishSink, CommitSource {
     } else {
       this.#waiting.account(bytes, 1);
     }
-    const { qos, clientId, messageId } = message;
-    if (qos === 0) {
+    if (message.qos === 0) {
       commit.addUnanswered(lane.partition);
       return done();
     }
     commit.dones.push(done);
+    this.#remember(commit, message, digest);
+  }
+
+  /** What its client sends again, of QoS 1 or 2, is known for this message from now on. */
+  #remember(commit: OpenCommit, message: PublishMessage, digest: number): void {
+    const { qos, clientId, messageId } = message;
     if (messageId === undefined) return;
     if (qos === 1) return this.#duplicates.add(message, digest, commit.numbers[0] as number);
     this.#duplicates.pass(message);
@@ -460,18 +487,3 @@ function digestOf(routed: RoutedTopic<TopicLanes>, message: PublishMessage): num
 
 /** QoS 0 was answered when it began to wait. */
 function ignoreAnswer(): void {}
-
-/** Where the message would go. */
-function placeOf({ target, keyHash }: RoutedTopic<TopicLanes>): DropPlace {
-  return target.lane(keyHash).partition;
-}
-
-/** A topic that has no partitions yet; its losses are told by the first one. */
-function unmadePlace({ name: topic }: TopicLanes): DropPlace {
-  return { topic, partition: 0, logEndOffset: 0 };
-}
-
-/** Why records of a commit that failed are lost, where their publishers do not wait for an answer. */
-function lossReason(error: Error): "overflow" | "overload" {
-  return error instanceof StreamError && error.code === "LOG_FULL" ? "overflow" : "overload";
-}

@@ -20,8 +20,10 @@ const TRIM_VISIBLE_MS = 1000;
 /** The share of what a round set out to free that must be seen before the next. */
 const TRIM_VISIBLE_SHARE = 0.5;
 
+export type RoomLog = Pick<PartitionedLog, "topics" | "trim" | "call">;
+
 export type LogRoomOptions = {
-  readonly log: PartitionedLog;
+  readonly log: RoomLog;
   readonly clock: Clock;
   readonly space: LogSpace;
   readonly ledger: Pick<LossLedger, "planTrim">;

@@ -46,8 +46,10 @@ export class TopicLanes {
   }
 }
 
+export type DirectoryLog = Pick<PartitionedLog, "topics" | "createTopic">;
+
 export type TopicDirectoryOptions = {
-  readonly log: PartitionedLog;
+  readonly log: DirectoryLog;
   readonly routes: readonly Route[];
   /** What the hub has, for topics that exist there; its count goes before the route's. */
   readonly partitionCountOf: (topic: string) => number | undefined;

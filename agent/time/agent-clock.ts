@@ -15,7 +15,7 @@ import type { Clock } from "../../shared/clock.ts";
 import { toStreamError } from "../../shared/errors.ts";
 import type { Offset, Timestamp } from "../../shared/ids.ts";
 import type { Durability } from "../../shared/record.ts";
-import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
+import type { ExtensionCall, LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { ClockSessions } from "./clock-sessions.ts";
 import { ClockState, JUMP_MS } from "./clock-state.ts";
@@ -30,7 +30,7 @@ const MS_PER_SECOND = 1000;
 const NS_PER_MS = 1e6;
 /** What a power cut takes from the last known time. Every write wears the card. */
 const SAVE_MS = 600_000;
-/** What was stamped provisionally is in the log by then. */
+/** Sessions are not looked at before: there is no hurry. */
 const FORGET_MS = 60_000;
 /** Less than a jump, so that none is stamped unseen. */
 const STEP_MS_MAX = JUMP_MS / 2;
@@ -46,6 +46,14 @@ export type ClockFacts = {
   /** When NTP last set the clock, by that clock; undefined where nobody says so. */
   readonly synchronizedAtMs: () => number | undefined;
 };
+
+/** Who stamps records before they are in the log. */
+export interface Stamper {
+  /** Stands for everything that was stamped until now. */
+  mark(): number;
+  /** Whether nothing of it is still on its way into the log. */
+  isPast(mark: number): boolean;
+}
 
 export type AgentClockOptions = {
   readonly log: Pick<PartitionedLog, "call" | "query" | "topics">;
@@ -75,8 +83,9 @@ export class AgentClock implements Clock {
   readonly #sessions: ClockSessions;
   /** Of this process; 0 while it has none. */
   #session = 0;
-  /** The session, while the log had no room for it. */
+  /** The session, until the log has it as it is now: there may be no room. */
   #unstored: StoredSession | undefined;
+  #isStoring = false;
   #lastWallMs: Timestamp;
   /** Asking for the time since the boot costs more than `Clock.monotonicMs()`, so that it is asked now and then. */
   #bootAtZeroMs = 0;
@@ -84,6 +93,9 @@ export class AgentClock implements Clock {
   #isFollowing: boolean;
   #savedAtMs = -Infinity;
   #knownAtMs = 0;
+  #stamper: Stamper | undefined;
+  /** Of what was stamped provisionally. */
+  #stampMark: number | undefined;
   /** Records stamped provisionally lie before these ends. */
   #provisionalEnds: readonly { readonly partition: LogPartition; readonly end: Offset }[] | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -113,6 +125,11 @@ export class AgentClock implements Clock {
     return clock;
   }
 
+  /** What `stamper` holds back or has under way counts as not yet in the log; from before its first stamp. */
+  follow(stamper: Stamper): void {
+    this.#stamper = stamper;
+  }
+
   /** For a record that has come just now. */
   stamp(): Timestamp {
     const wallMs = this.#options.clock.wallMs();
@@ -125,6 +142,14 @@ export class AgentClock implements Clock {
     }
     if (this.#state.isKnown) return this.wallMs();
     return provisionalTimestamp(this.#session, this.#bootMs());
+  }
+
+  /**
+   * Goes with every commit of what was stamped: were records in the log and their session not, the next boot would take its
+   * number, and their time would be that of another.
+   */
+  calls(): readonly ExtensionCall[] {
+    return this.#unstored === undefined ? [] : [toCall("put", this.#unstored)];
   }
 
   /** The time, or the best guess at it. */
@@ -174,15 +199,15 @@ export class AgentClock implements Clock {
     const { logger } = this.#options;
     if (this.#state.isKnown) {
       // Processes of this boot that did not know it.
-      this.#persist(this.#known());
+      this.#saveKnown();
       if (!this.#isFollowing) this.#tell();
     } else {
       const session = this.#sessions.begin(this.#facts.bootId, this.#state.offsetMs);
       this.#session = session.number;
-      await this.#store([toCall("put", session)], "fsync").catch((error: unknown) => {
-        // A full log takes no records either; there will be room.
+      this.#unstored = session;
+      await this.#storeSession().catch((error: unknown) => {
+        // A full log takes no records either; when there is room, the session goes with the first of them.
         if (!toStreamError(error).retriable) throw error;
-        this.#unstored = session;
       });
       const { doubt } = this.#state;
       const fields = { doubt, system: new Date(this.#lastWallMs).toISOString(), session: session.number };
@@ -203,7 +228,7 @@ export class AgentClock implements Clock {
     const reading = this.#read();
     this.#lastWallMs = reading.wallMs;
     this.#change(() => this.#state.look(reading, isJustSynchronized));
-    if (this.#unstored !== undefined) this.#storeSession(this.#unstored);
+    if (this.#unstored !== undefined) this.#storeSessionSoon();
     else if (this.#state.isKnown && reading.bootMs - this.#savedAtMs >= SAVE_MS) this.#persist([this.#saveCall()]);
   }
 
@@ -214,8 +239,10 @@ export class AgentClock implements Clock {
   #forgetSessions(): void {
     if (this.#sessions.count === 0 || !this.#state.isKnown) return;
     if (this.monotonicMs() - this.#knownAtMs < FORGET_MS) return;
+    // A full log may hold back for hours what came before the time was known.
+    if (this.#stampMark !== undefined && this.#stamper?.isPast(this.#stampMark) === false) return;
     const { topics } = this.#options.log;
-    // Records that came before the time was known are in the log by now, and none is stamped so any more.
+    // What came before is in the log by now, and nothing is stamped so any more.
     this.#provisionalEnds ??= [...topics.values()].flatMap((topic) =>
       topic.partitions.map((partition) => ({ partition, end: partition.logEndOffset })),
     );
@@ -225,6 +252,7 @@ export class AgentClock implements Clock {
     });
     if (isLeft) return;
     this.#sessions.forget();
+    this.#unstored = undefined;
     this.#persist([toCall("forget", undefined)]);
   }
 
@@ -236,18 +264,22 @@ export class AgentClock implements Clock {
     this.#isFollowing = isFollowing;
     if (isKnown && !wasKnown) {
       this.#knownAtMs = this.monotonicMs();
+      this.#stampMark = this.#stamper?.mark();
       this.#options.logger.info({ source, time: new Date(this.wallMs()).toISOString() }, "the time is known");
-      this.#persist(this.#known());
+      this.#saveKnown();
     } else if (isKnown && wasFollowing !== isFollowing) this.#tell();
   }
 
-  /** What is to be written when the time is known: it, and what it says of the session. */
-  #known() {
+  /** The time is known: it is written down, and what it says of the session. */
+  #saveKnown(): void {
     const { bootId } = this.#facts;
     const open = this.#session === 0 && bootId !== undefined ? this.#sessions.openOf(bootId) : this.#session;
     const resolved =
       open === undefined ? undefined : this.#sessions.resolve(open, this.#state.offsetMs, this.#state.wasRight);
-    return [this.#saveCall(), ...(resolved === undefined ? [] : [toCall("put", resolved)])];
+    this.#persist([this.#saveCall()]);
+    if (resolved === undefined) return;
+    this.#unstored = resolved;
+    this.#storeSessionSoon();
   }
 
   #tell(): void {
@@ -274,20 +306,31 @@ export class AgentClock implements Clock {
   }
 
   /** Not awaited: until it is written, the next start finds what it found before, and hears the time again. */
-  #persist(calls: readonly ReturnType<typeof toCall>[]): void {
+  #persist(calls: readonly ExtensionCall[]): void {
     this.#store(calls).catch((error: unknown) => {
       const { code, message } = toStreamError(error);
       this.#options.logger.warn({ code, reason: message }, "the time could not be saved");
     });
   }
 
-  async #store(calls: readonly ReturnType<typeof toCall>[], durability: Durability = "os"): Promise<void> {
+  async #store(calls: readonly ExtensionCall[], durability: Durability = "os"): Promise<void> {
     await this.#options.log.call(calls, durability);
   }
 
-  #storeSession(session: StoredSession): void {
-    this.#unstored = undefined;
-    this.#store([toCall("put", session)], "fsync").catch(() => (this.#unstored = session));
+  /** Tried again at every look. */
+  #storeSessionSoon(): void {
+    if (!this.#isStoring) this.#storeSession().catch(() => undefined);
+  }
+
+  async #storeSession(): Promise<void> {
+    const session = this.#unstored;
+    this.#isStoring = true;
+    try {
+      await this.#store(this.calls(), "fsync");
+      if (this.#unstored === session) this.#unstored = undefined;
+    } finally {
+      this.#isStoring = false;
+    }
   }
 
   #read(): ClockReading {
@@ -300,7 +343,7 @@ export class AgentClock implements Clock {
   }
 }
 
-function toCall(method: string, args: unknown) {
+function toCall(method: string, args: unknown): ExtensionCall {
   return { extension: CLOCK_EXTENSION, method, args };
 }
 

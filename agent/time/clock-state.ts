@@ -7,8 +7,8 @@
  *
  * Not believed at a start is a clock
  *   behind     before this program was built, or before the time that was last known (a clock without a battery)
- *   restored   a few minutes behind the last known time on another boot: systems without a battery save the time when they
- *              shut down and take it up again when they boot (fake-hwclock), as if no time had passed
+ *   restored   at the boot only minutes after the time that was last known on another one: systems without a battery save
+ *              the time when they shut down and take it up again when they boot (fake-hwclock), as if none had passed
  *   ahead      years after the last known time
  *   unconfirmed   on the first start of all, by anybody: it may be the date of the card's image
  * None of that is proof. A doubt costs little: the records are stamped provisionally and get their time when the hub has
@@ -51,7 +51,7 @@ export type HubTime = { readonly hubMs: Timestamp; readonly askedAtBootMs: numbe
 
 /** The two clocks drift apart by less between two looks; a step of NTP at work is smaller, too. */
 export const JUMP_MS = 10_000;
-/** A clock that was restored shows at most this much more than the last known time: what a boot takes, and the hour of cron. */
+/** A clock that was restored showed at most this much more than the last known time when the machine booted. */
 export const RESTORED_MS = 600_000;
 const DAY_MS = 86_400_000;
 /** No gateway lies in a drawer for longer. */
@@ -183,7 +183,7 @@ export class ClockState {
   }
 
   /** Sets the source if the clock can be believed, else the doubt. `isSet`: somebody has set what was in doubt. */
-  #judge({ wallMs }: ClockReading, isSet = false): void {
+  #judge({ wallMs, bootMs }: ClockReading, isSet = false): void {
     const { saved, builtAtMs, bootId } = this.#start;
     if (this.#isSynchronized && wallMs >= builtAtMs) {
       this.#source = "ntp";
@@ -192,7 +192,8 @@ export class ClockState {
     this.#doubt = undefined;
     if (wallMs < this.#floorMs) this.#doubt = "behind";
     else if (saved !== undefined && wallMs - saved.savedAtMs > AHEAD_MS) this.#doubt = "ahead";
-    else if (saved !== undefined && bootId !== undefined && wallMs - saved.savedAtMs < RESTORED_MS) {
+    // As it was when the machine booted: this may be a later process of the boot.
+    else if (saved !== undefined && bootId !== undefined && wallMs - bootMs - saved.savedAtMs < RESTORED_MS) {
       this.#doubt = "restored";
     } else if (saved === undefined && !isSet) this.#doubt = "unconfirmed";
     else this.#source = "system";

@@ -242,9 +242,11 @@ export class CoreRunner {
   /** The ledger has something to tell the hub. */
   #declare({ topic, partition }: { readonly topic: string; readonly partition: number }): void {
     const { log, store } = this.#parts;
-    const laneId = log.topics.get(topic)?.partitions[partition]?.id;
-    if (laneId === undefined || !this.#partitions.has(laneId)) return;
-    this.#dispatch({ type: "gaps", laneId, gaps: store.ledger.open({ topic, partition }) });
+    const source = log.topics.get(topic)?.partitions[partition];
+    if (source === undefined) return;
+    // Of a new topic, everything may be dropped and nothing ever stored.
+    if (!this.#partitions.has(source.id)) return this.addSources([source]);
+    this.#dispatch({ type: "gaps", laneId: source.id, gaps: store.ledger.open({ topic, partition }) });
   }
 
   #reconcile({ laneId, settled, hubRecords, hubLost }: Extract<UplinkEffect, { type: "reconcile" }>): void {

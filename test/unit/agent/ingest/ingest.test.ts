@@ -1,68 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { DuplicateWindow } from "../../../../agent/ingest/duplicate-window.ts";
 import type { StoredBlock } from "../../../../agent/ingest/duplicate-window-blocks.ts";
-import { Ingest } from "../../../../agent/ingest/ingest.ts";
-import type { IngestOptions } from "../../../../agent/ingest/ingest.ts";
-import { QosTwoPackets } from "../../../../agent/ingest/qos-two-packets.ts";
-import { compileRoutes } from "../../../../agent/ingest/route.ts";
-import type { RouteConfig } from "../../../../agent/ingest/route.ts";
-import type { PublishMessage } from "../../../../agent/mqtt/publish-sink.ts";
 import { partitionForKey } from "../../../../shared/batch/partitioner.ts";
 import { StreamError } from "../../../../shared/errors.ts";
-import { silentLogger } from "../../../../shared/logger.ts";
 import { ManualLog } from "./manual-log.ts";
-import { onCleanUp } from "../../../support/clean-up.ts";
-import { fixedSpace } from "../../../support/fixed-space.ts";
-import { memoryLedger } from "../../../support/memory-ledger.ts";
-
-type Over = Partial<Omit<IngestOptions, "log" | "routes" | "space">> & {
-  readonly routes?: readonly RouteConfig[];
-  readonly capBytes?: number;
-  readonly capBytesMax?: number;
-};
-
-/** An ingest on a log whose topics exist already, unless the test wants them made. */
-async function start(
-  t: TestContext,
-  { routes = [], capBytes = 1024 * 1024 * 1024, capBytesMax = capBytes, ...overrides }: Over = {},
-  log = new ManualLog(),
-) {
-  for (const name of ["mqtt", ...routes.map((route) => route.topic)]) {
-    if (!log.topics.has(name) && !name.startsWith("new")) await log.createTopic({ name, partitionCount: 4 });
-  }
-  const compiled = compileRoutes(routes);
-  assert.deepEqual(compiled.problems, []);
-  let nowMs = 1_000_000;
-  const clock = { wallMs: () => nowMs, monotonicMs: () => nowMs };
-  const ledger = await memoryLedger({ clock, call: log.call.bind(log) });
-  const ingest = new Ingest({
-    log: log.asLog,
-    ledger,
-    routes: compiled.routes,
-    qosTwo: await QosTwoPackets.load(log),
-    clock,
-    logger: silentLogger(),
-    space: fixedSpace(log, capBytes, capBytesMax),
-    ...overrides,
-  });
-  onCleanUp(t, () => ingest.stop());
-  const answers: string[] = [];
-  const publish = (over: Partial<Omit<PublishMessage, "payload">> & { payload?: string } = {}): void => {
-    const { payload = "21.5", ...rest } = over;
-    const message = { clientId: "c", topic: "a/b", qos: 1, retain: false, dup: false, messageId: 1, ...rest } as const;
-    ingest.publish({ ...message, payload: Buffer.from(payload) }, (error) => {
-      answers.push(error === undefined ? "ok" : (error as StreamError).code);
-    });
-  };
-  const pass = (ms: number): void => {
-    nowMs += ms;
-  };
-  return { ingest, log, ledger, publish, answers, pass };
-}
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+import { full, start, turn } from "./start-ingest.ts";
 
 test("ingest: QoS 1 and 2 are answered when their commit is durable, in the order of the messages", async (t) => {
   const { log, ingest } = await start(t);
@@ -474,24 +417,6 @@ test("limits: bytes count like messages, and until their commit has ended", asyn
   assert.equal(ledger.counts()[0]?.records, 1);
 });
 
-/** A log of 10 kB at its cap: five records of 2 kB. */
-async function full(t: TestContext, overflow: "drop-oldest" | "drop-newest" | "block", over: Over = {}) {
-  const routes = [{ match: "#", topic: "full", key: "k", overflow }];
-  const started = await start(t, { routes, capBytes: 10_000, capBytesMax: 1_000_000, ...over });
-  for (let id = 1; id <= 5; id++) {
-    started.publish({ messageId: id, payload: String(id).repeat(2000) });
-    started.log.commit();
-  }
-  assert.deepEqual(
-    started.answers.splice(0),
-    Array.from({ length: 5 }, () => "ok"),
-  );
-  await turn();
-  const partition = started.log.topics.get("full")!.partitions.find((each) => each.bytes > 0)!;
-  const values = (): string[] => started.log.values("full").map((value) => value?.[0] ?? "");
-  return { ...started, partition, values };
-}
-
 test("overflow, drop-oldest: the oldest make room and are counted, the new one is stored", async (t) => {
   const { log, publish, answers, partition, ledger } = await full(t, "drop-oldest");
   assert.deepEqual(log.trims, [{ partition, before: 1 }]);
@@ -536,6 +461,34 @@ test("overflow, drop-newest: what is stored stays; the new one is answered, drop
   log.commit();
   assert.deepEqual(ledger.counts(), [{ topic: "full", reason: "overflow", records: 1 }]);
   assert.ok(ingest.stats().isWithoutRoom);
+});
+
+test("overflow, drop-newest: a dropped message that is sent again at QoS 2 is neither counted twice nor stored", async (t) => {
+  const { log, publish, answers, partition, values, ledger } = await full(t, "drop-newest");
+  publish({ messageId: 6, payload: "6", qos: 2 });
+  log.commit();
+  // The PUBREC was lost.
+  publish({ messageId: 6, payload: "6", qos: 2, dup: true });
+  await log.trim(partition, partition.logEndOffset);
+  log.commit();
+  publish({ messageId: 6, payload: "6", qos: 2, dup: true });
+  log.commit();
+  assert.deepEqual(answers, ["ok", "ok", "ok"]);
+  assert.deepEqual(values(), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(ledger.counts(), [{ topic: "full", reason: "overflow", records: 1 }]);
+});
+
+test("overflow: a commit with drops is flushed, for the hub is told of them next", async (t) => {
+  const routes = [{ match: "#", topic: "full", key: "k", overflow: "drop-newest", durability: "os" }] as const;
+  const { log, publish, partition } = await full(t, "drop-newest", { routes });
+  publish({ qos: 0, messageId: undefined });
+  log.commit();
+  publish({ qos: 0, messageId: undefined });
+  assert.equal(log.take()?.durability, "fsync");
+  await log.trim(partition, partition.logEndOffset);
+  log.commit();
+  publish({ qos: 0, messageId: undefined });
+  assert.equal(log.take()?.durability, "os");
 });
 
 test("overflow, block: publishers wait until there is room, then all is stored in order", async (t) => {

@@ -87,6 +87,11 @@ function gateway(t: TestContext) {
 /** Lets calls to the log go through. */
 const written = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** The same for calls that come one after the other. */
+async function allWritten(): Promise<void> {
+  for (let call = 0; call < 5; call++) await written();
+}
+
 suite("agent clock", () => {
   test("a clock that is right: records have its time, and it is remembered for the next boot", async (t) => {
     const { machine, start, pass, reboot } = gateway(t);
@@ -224,6 +229,17 @@ suite("agent clock", () => {
     assert.deepEqual(told(clock, stamp), { timestamp: NOW_MS, quality: "corrected" });
   });
 
+  test("a restored clock is not believed by a later process of the boot either", async (t) => {
+    const { machine, start, pass, reboot } = gateway(t);
+    const first = await start();
+    await first.close();
+    reboot("boot-2", DAY_MS);
+    machine.aheadMs = -DAY_MS;
+    assert.equal((await start()).status().doubt, "restored");
+    pass(HOUR_MS);
+    assert.equal((await start()).status().doubt, "restored");
+  });
+
   test("a full log is no reason not to start: the session is written when there is room", async (t) => {
     const { machine, log, start, pass } = gateway(t);
     machine.aheadMs = -NOW_MS;
@@ -237,6 +253,58 @@ suite("agent clock", () => {
     await written();
     const next = await start();
     assert.equal(next.sessions().length, 1);
+  });
+
+  test("a session that a full log did not take goes with the records that are stamped with it", async (t) => {
+    const { machine, log, start, pass, hubSpeaks, told } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    log.failure = new StreamError("LOG_FULL", "disk");
+    const clock = await start();
+    const stamp = clock.stamp();
+    const [call] = clock.calls();
+    assert.equal(call?.method, "put");
+    log.failure = undefined;
+    await log.call(clock.calls());
+    assert.deepEqual(told(await start(), stamp).quality, "estimated", "the next process knows it");
+    pass(1000);
+    await allWritten();
+    assert.deepEqual(clock.calls(), [], "it is on the disk");
+    hubSpeaks(clock);
+    await allWritten();
+    assert.deepEqual(clock.calls(), []);
+  });
+
+  test("what became of a session is written when there is room, and not taken back by what it was before", async (t) => {
+    const { machine, log, start, pass, reboot, hubSpeaks, told } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    log.failure = new StreamError("LOG_FULL", "disk");
+    const clock = await start();
+    const stamp = clock.stamp();
+    const stampedAtMs = machine.nowMs;
+    pass(5000);
+    hubSpeaks(clock);
+    await allWritten();
+    log.failure = undefined;
+    pass(1000);
+    await allWritten();
+    reboot("boot-2", HOUR_MS);
+    const { timestamp, quality } = told(await start(), stamp);
+    assert.equal(quality, "corrected");
+    assert.ok(Math.abs(timestamp - stampedAtMs) < 1000, `${timestamp - stampedAtMs} ms off`);
+  });
+
+  test("sessions are kept while what is stamped with them is not in the log", async (t) => {
+    const { machine, start, pass, hubSpeaks } = gateway(t);
+    machine.aheadMs = -NOW_MS;
+    const clock = await start();
+    let isPast = false;
+    clock.follow({ mark: () => 7, isPast: (mark) => mark === 7 && isPast });
+    hubSpeaks(clock);
+    pass(HOUR_MS);
+    assert.equal(clock.status().sessions, 1);
+    isPast = true;
+    pass(1000);
+    assert.equal(clock.status().sessions, 0);
   });
 
   test("sessions are forgotten when the last record of theirs has left the log, though new ones always wait", async (t) => {
