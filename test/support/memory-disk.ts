@@ -1,0 +1,192 @@
+/**
+ * The disk under an agent's log, in memory: what was committed, what of it was flushed, and what a power cut leaves. The
+ * records are real batches, and the agent's own tables stand in a real database. One process at a time uses it, through
+ * memory-log.ts.
+ */
+import Database from "better-sqlite3";
+import { duplicateExtension } from "../../agent/ingest/duplicate-window-blocks.ts";
+import { qosTwoExtension } from "../../agent/ingest/qos-two-packets.ts";
+import { ledgerTable } from "../../agent/ledger/ledger-table.ts";
+import { clockTable } from "../../agent/time/clock-table.ts";
+import { epochTable } from "../../agent/uplink/epoch-table.ts";
+import { BatchMerger } from "../../shared/batch/merge.ts";
+import { readBatchHeader, stampOffset } from "../../shared/batch/record-batch.ts";
+import { closeBatch } from "../../shared/batch/records.ts";
+import { StreamError } from "../../shared/errors.ts";
+import { toFailure } from "../../shared/thread-failure.ts";
+import type { Offset } from "../../shared/ids.ts";
+import type { Commit } from "../../shared/log/commit-gatherer.ts";
+import type { ExtensionMethods } from "../../shared/log/extension.ts";
+import type { CommitOperation, OperationResult, PartitionPlace } from "../../shared/log/log-messages.ts";
+import type { ExtensionCall, MergedBatch, MergeRequest } from "../../shared/log/partitioned-log.ts";
+
+export type StoredBatch = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly batch: Buffer };
+
+export type StoredPartition = {
+  readonly id: number;
+  readonly topic: string;
+  readonly partition: number;
+  /** What is not trimmed. */
+  batches: StoredBatch[];
+  /** Everything that was ever stored and not forgotten, for the judge. */
+  everything: StoredBatch[];
+  logStartOffset: Offset;
+  logEndOffset: Offset;
+};
+
+type Image = { readonly tables: Buffer; readonly partitions: readonly StoredPartition[] };
+type Stored = { readonly results: readonly OperationResult[]; readonly changed: readonly PartitionPlace[] };
+
+const fullDisk = toFailure(new StreamError("LOG_FULL", "no room, says the test"));
+const extensions = [epochTable, ledgerTable, clockTable, qosTwoExtension, duplicateExtension];
+
+export class MemoryDisk {
+  #database = new Database(":memory:");
+  #methods: ReadonlyMap<string, ExtensionMethods>;
+  #partitions: StoredPartition[] = [];
+  /** What is left of it all by a power cut; undefined while everything is flushed. */
+  #flushed: Image | undefined;
+
+  constructor() {
+    for (const { schema } of extensions) this.#database.exec(schema);
+    this.#methods = prepared(this.#database);
+  }
+
+  get partitions(): readonly StoredPartition[] {
+    return this.#partitions;
+  }
+
+  get usedBytes(): number {
+    return this.#partitions.reduce((sum, partition) => sum + placeOf(partition).bytes, 0);
+  }
+
+  /**
+   * One transaction; flushed at its end if that was asked for. `isFull`: only what frees is taken, the rest is refused
+   * one by one, as writer-server.ts does.
+   */
+  store({ operations, bytes, durability }: Commit, isFull = false): Stored {
+    if (durability === "os") this.#flushed ??= this.#takeImage();
+    else this.#flushed = undefined;
+    const changed = new Set<StoredPartition>();
+    const run = this.#database.transaction(() =>
+      operations.map((operation) =>
+        isFull && !frees(operation) ? { failure: fullDisk } : { value: this.#run(operation, bytes, changed) },
+      ),
+    );
+    return { results: run(), changed: [...changed].map(placeOf) };
+  }
+
+  /** Returns whether anything is gone. */
+  cutPower(): boolean {
+    const image = this.#flushed;
+    if (image === undefined) return false;
+    this.#database.close();
+    this.#database = new Database(image.tables);
+    this.#methods = prepared(this.#database);
+    this.#partitions = image.partitions.map(copyOf);
+    this.#flushed = undefined;
+    return true;
+  }
+
+  query(call: ExtensionCall): unknown {
+    return structuredClone(this.#call(structuredClone(call)));
+  }
+
+  readMerged({ partition: { id }, offset, bytesMax, sessions, end }: MergeRequest): MergedBatch | undefined {
+    const merger = new BatchMerger(offset, { sessions, end });
+    for (const { lastOffset, batch } of this.#partition(id).batches) {
+      if (lastOffset < offset) continue;
+      if (!merger.continuesWith(batch) || merger.bytes >= bytesMax) break;
+      merger.add(batch, bytesMax);
+    }
+    if (merger.recordCount === 0) return undefined;
+    const { recordCount, baseOffset } = merger;
+    const batch = closeBatch(merger.take(), "none");
+    stampOffset(batch, baseOffset);
+    return { batch, baseOffset, lastOffset: baseOffset + recordCount - 1, recordCount };
+  }
+
+  close(): void {
+    this.#database.close();
+  }
+
+  #run(operation: CommitOperation, bytes: ArrayBuffer, changed: Set<StoredPartition>): unknown {
+    switch (operation.type) {
+      case "append-records": {
+        const { partitionId, from, to, recordCount, baseTimestamp, maxTimestamp } = operation;
+        const buffer = bytes.slice(from, to);
+        const batch = closeBatch({ buffer, bytes: to - from, recordCount, baseTimestamp, maxTimestamp }, "none");
+        const partition = this.#partition(partitionId);
+        changed.add(partition);
+        return append(partition, batch);
+      }
+      case "trim": {
+        const partition = this.#partition(operation.partitionId);
+        changed.add(partition);
+        const start = Math.max(partition.logStartOffset, Math.min(operation.before, partition.logEndOffset));
+        partition.logStartOffset = start;
+        partition.batches = partition.batches.filter(({ lastOffset }) => lastOffset >= start);
+        return undefined;
+      }
+      case "create-topic": {
+        const { topic, partitionCount } = operation;
+        const made = Array.from({ length: partitionCount }, (_, partition) => {
+          const id = this.#partitions.length + 1 + partition;
+          return { id, topic: topic.name, partition, batches: [], everything: [], logStartOffset: 0, logEndOffset: 0 };
+        });
+        this.#partitions.push(...made);
+        return made.map(placeOf);
+      }
+      case "call":
+        return structuredClone(this.#call(operation.call));
+      case "barrier":
+        return undefined;
+      default:
+        throw new Error(`this disk knows no ${operation.type}`);
+    }
+  }
+
+  #call({ extension, method, args }: ExtensionCall): unknown {
+    const run = this.#methods.get(extension)?.[method];
+    if (run === undefined) throw new Error(`no method ${extension}.${method}`);
+    return run(args as never);
+  }
+
+  #partition(id: number): StoredPartition {
+    const found = this.#partitions.find((each) => each.id === id);
+    if (found === undefined) throw new Error(`no partition ${id}`);
+    return found;
+  }
+
+  #takeImage(): Image {
+    return { tables: this.#database.serialize(), partitions: this.#partitions.map(copyOf) };
+  }
+}
+
+function frees({ type }: CommitOperation): boolean {
+  return type === "trim" || type === "barrier";
+}
+
+function prepared(database: Database.Database): ReadonlyMap<string, ExtensionMethods> {
+  return new Map(extensions.map(({ name, prepare }) => [name, prepare(database)]));
+}
+
+function append(partition: StoredPartition, batch: Buffer): unknown {
+  const baseOffset = partition.logEndOffset;
+  stampOffset(batch, baseOffset);
+  const lastOffset = baseOffset + readBatchHeader(batch).lastOffsetDelta;
+  const stored = { baseOffset, lastOffset, batch };
+  partition.batches.push(stored);
+  partition.everything.push(stored);
+  partition.logEndOffset = lastOffset + 1;
+  return { baseOffset, lastOffset, duplicate: false };
+}
+
+export function placeOf({ id, topic, partition, batches, ...ends }: StoredPartition): PartitionPlace {
+  const bytes = batches.reduce((sum, { batch }) => sum + batch.length, 0);
+  return { id, topic, partition, logStartOffset: ends.logStartOffset, logEndOffset: ends.logEndOffset, bytes };
+}
+
+function copyOf(source: StoredPartition): StoredPartition {
+  return { ...source, batches: [...source.batches], everything: [...source.everything] };
+}
