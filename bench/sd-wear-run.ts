@@ -8,7 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { startFleet } from "../test/support/fleet.ts";
 import { startAgent } from "../test/support/programs.ts";
-import { readUsage } from "./process-usage.ts";
+import { readUsage } from "./measure/process-usage.ts";
 
 export type WearRun = {
   readonly uplinkUrl: string;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Latencies } from "../../../bench/latency.ts";
+import { Latencies } from "../../../../bench/measure/latencies.ts";
 
 test("percentile: nearest rank", () => {
   const latencies = new Latencies();
