@@ -5,6 +5,7 @@
  *   shared/errors.ts, shared/errors/        ▶  docs/errors.md
  *   agent/admin/metrics.ts, hub/http/metrics.ts  ▶  docs/metrics.md
  *   hub/kafka/schemas/, hub/kafka/dispatch.ts  ▶  docs/kafka-apis.md
+ *   bench/recorded/                         ▶  docs/performance.md
  *
  * test/tidy.test.ts compares what is there with what would be written.
  */
@@ -13,6 +14,8 @@ import path from "node:path";
 import { agentMetrics } from "../agent/admin/metrics.ts";
 import { agentFlags } from "../agent/config-flags.ts";
 import { agentSchema } from "../agent/config.ts";
+import { performancePage } from "../bench/report/performance-page.ts";
+import { readRecorded } from "../bench/report/recorded.ts";
 import { hubFlags, hubSchema } from "../hub/config.ts";
 import { hubMetrics } from "../hub/http/metrics.ts";
 import { handlers } from "../hub/kafka/dispatch.ts";
@@ -28,6 +31,7 @@ export function generatedDocs(): ReadonlyMap<string, string> {
     ["errors.md", errorsPage()],
     ["metrics.md", metricsPage()],
     ["kafka-apis.md", kafkaApisPage()],
+    ["performance.md", performancePage(readRecorded())],
     ["agent.schema.json", editorSchema("agent", schemaNode(agentSchema))],
     ["hub.schema.json", editorSchema("hub", schemaNode(hubSchema))],
   ]);

@@ -7,6 +7,11 @@ export class Latencies {
     this.#values.push(us);
   }
 
+  /** Forgets the values so far, as those of a warm-up. */
+  clear(): void {
+    this.#values.length = 0;
+  }
+
   get count(): number {
     return this.#values.length;
   }

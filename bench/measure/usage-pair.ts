@@ -33,10 +33,10 @@ export function costPerMessage(before: PairUsage, after: PairUsage, messages: nu
 }
 
 export const costMetrics = [
-  { key: "edgeCpu", title: "edge cpu s/M", digits: 1, better: "less" },
-  { key: "hubCpu", title: "hub cpu s/M", digits: 1, better: "less" },
+  { key: "edgeCpu", title: "edge cpu s/M", digits: 1, better: "less", isGuarded: true },
+  { key: "hubCpu", title: "hub cpu s/M", digits: 1, better: "less", isGuarded: true },
   { key: "edgeRss", title: "edge RSS MiB", digits: 0, better: "less" },
   { key: "hubRss", title: "hub RSS MiB", digits: 0, better: "less" },
-  { key: "edgeDisk", title: "edge disk B/msg", digits: 0, better: "less" },
-  { key: "uplink", title: "uplink B/msg", digits: 0, better: "less" },
+  { key: "edgeDisk", title: "edge disk B/msg", digits: 0, better: "less", isGuarded: true },
+  { key: "uplink", title: "uplink B/msg", digits: 0, better: "less", isGuarded: true },
 ] as const;

@@ -6,19 +6,20 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { TestChild } from "../../test/support/child-process.ts";
 import type { After } from "../../test/support/clean-up.ts";
 import { freePort } from "../../test/support/free-port.ts";
 import { findPrograms, sayMissing } from "./find-program.ts";
 import { openMqttReader } from "./mqtt-subscriber.ts";
 import type { Contender, IngestContender } from "./pipeline.ts";
-import { PeerServer } from "./server.ts";
+import { startPeer } from "./server.ts";
 
 const IN_FLIGHT_MAX = 1000;
 
 function startServer(
   t: After,
   { program, directory, ports, more }: { program: string; directory: string; ports: number[]; more: string[] },
-): Promise<PeerServer> {
+): Promise<TestChild> {
   mkdirSync(directory, { recursive: true });
   const lines = [
     ...ports.map((port) => `listener ${port} 127.0.0.1`),
@@ -34,7 +35,7 @@ function startServer(
   ];
   const file = path.join(directory, "mosquitto.conf");
   writeFileSync(file, `${lines.join("\n")}\n`);
-  return PeerServer.start(t, { command: program, args: ["-c", file] }, ports);
+  return startPeer(t, { command: program, args: ["-c", file] }, ports);
 }
 
 function about(program: string) {
@@ -58,21 +59,20 @@ function programs(): readonly string[] {
 export function mosquittos(): readonly Contender[] {
   return programs().map((program) => ({
     ...about(program),
-    start: async (t, directory) => {
-      const [mqttPort, uplinkPort, readerPort] = [await freePort(), await freePort(), await freePort()];
-      const hubParts = { program, directory: path.join(directory, "hub"), ports: [uplinkPort, readerPort], more: [] };
+    start: async (t, directory, { between } = {}) => {
+      const [mqttPort, hubPort, readerPort] = [await freePort(), await freePort(), await freePort()];
+      const hubParts = { program, directory: path.join(directory, "hub"), ports: [hubPort, readerPort], more: [] };
       const hub = await startServer(t, hubParts);
+      const uplinkPort = (await between?.(hubPort)) ?? hubPort;
       const bridge = ["connection hub", `address 127.0.0.1:${uplinkPort}`, "topic bench/# out 1"];
       const more = [...bridge, "cleansession false", "restart_timeout 1", "notifications false"];
       const edge = await startServer(t, { program, directory: path.join(directory, "edge"), ports: [mqttPort], more });
       return {
         mqttPort,
         uplinkPort,
-        edgePid: () => edge.process.pid,
-        hubPid: () => hub.process.pid,
+        edgePid: () => edge.pid,
+        hubPid: () => hub.pid,
         openReader: (scope, { isTimed }) => openMqttReader(scope, { port: readerPort, filter: "bench/#", isTimed }),
-        stopHub: () => hub.stop(),
-        startHub: () => hub.start(),
       };
     },
   }));
@@ -89,7 +89,7 @@ export function mosquittoIngests(): readonly IngestContender[] {
         ports: [mqttPort],
         more: [],
       });
-      return { mqttPort, edgePid: () => edge.process.pid };
+      return { mqttPort, edgePid: () => edge.pid };
     },
   }));
 }

@@ -5,6 +5,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { TestChild } from "../../test/support/child-process.ts";
 import type { After } from "../../test/support/clean-up.ts";
 import { freePort } from "../../test/support/free-port.ts";
 import { decodePayload, nowUs } from "../../test/support/payload.ts";
@@ -12,8 +13,8 @@ import { waitUntil } from "../../test/support/wait-until.ts";
 import { Latencies } from "../measure/latencies.ts";
 import { findPrograms, sayMissing } from "./find-program.ts";
 import { NatsClient } from "./nats-client.ts";
-import type { Contender, IngestContender, Reader } from "./pipeline.ts";
-import { PeerServer } from "./server.ts";
+import type { Contender, IngestContender, Reader, StartOptions } from "./pipeline.ts";
+import { startPeer } from "./server.ts";
 
 /** Of one pull; the next is asked for when half of it has come, so that the reader never waits for a round trip. */
 const PULL_MESSAGES = 2000;
@@ -28,7 +29,7 @@ type Stream = {
   readonly sources?: readonly { readonly name: string; readonly external: { readonly api: string } }[];
 };
 
-type Edge = { readonly server: PeerServer; readonly mqttPort: number };
+type Edge = { readonly server: TestChild; readonly mqttPort: number };
 
 async function startEdge(t: After, program: string, directory: string, remotePort?: number): Promise<Edge> {
   const [port, mqttPort] = [await freePort(), await freePort()];
@@ -59,11 +60,11 @@ function startServer(
   t: After,
   { program, directory, ports }: { program: string; directory: string; ports: readonly number[] },
   lines: readonly string[],
-): Promise<PeerServer> {
+): Promise<TestChild> {
   mkdirSync(directory, { recursive: true });
   const file = path.join(directory, "nats.conf");
   writeFileSync(file, `${lines.join("\n")}\n`);
-  return PeerServer.start(t, { command: program, args: ["-c", file] }, ports);
+  return startPeer(t, { command: program, args: ["-c", file] }, ports);
 }
 
 async function openReader(t: After, port: number, isTimed: boolean): Promise<Reader> {
@@ -73,11 +74,7 @@ async function openReader(t: After, port: number, isTimed: boolean): Promise<Rea
   const client = await NatsClient.connect(t, port);
   const config = { durable_name: READER.durable, ack_policy: "all", deliver_policy: "all", max_ack_pending: -1 };
   const create = `$JS.API.CONSUMER.DURABLE.CREATE.${READER.stream}.${READER.durable}`;
-  // After a restart of the hub the consumer comes up a little later than the listener.
-  await waitUntil(() => client.request(create, { stream_name: READER.stream, config }), {
-    what: "the reader's consumer",
-    deadlineMs: JETSTREAM_MS_MAX,
-  });
+  await client.request(create, { stream_name: READER.stream, config });
   const inbox = "_INBOX.reader";
   const pull = (): void => {
     const next = `$JS.API.CONSUMER.MSG.NEXT.${READER.stream}.${READER.durable}`;
@@ -100,16 +97,22 @@ async function openReader(t: After, port: number, isTimed: boolean): Promise<Rea
   return { count: () => count, heldBackMax: 0, latencies, close: async () => client.close() };
 }
 
-async function start(t: After, program: string, directory: string): ReturnType<Contender["start"]> {
-  const [port, uplinkPort] = [await freePort(), await freePort()];
+async function start(
+  t: After,
+  program: string,
+  { directory, between }: { readonly directory: string } & StartOptions,
+): ReturnType<Contender["start"]> {
+  const [port, hubPort] = [await freePort(), await freePort()];
+  const uplinkPort = (await between?.(hubPort)) ?? hubPort;
   const hubDirectory = path.join(directory, "hub");
-  const hub = await startServer(t, { program, directory: hubDirectory, ports: [port, uplinkPort] }, [
+  const hub = await startServer(t, { program, directory: hubDirectory, ports: [port, hubPort] }, [
     `listen: "127.0.0.1:${port}"`,
     "server_name: hub",
     `jetstream { domain: hub, store_dir: ${JSON.stringify(hubDirectory)} }`,
-    `leafnodes { listen: "127.0.0.1:${uplinkPort}" }`,
+    `leafnodes { listen: "127.0.0.1:${hubPort}", advertise: "127.0.0.1:${uplinkPort}" }`,
   ]);
   const edge = await startEdge(t, program, path.join(directory, "edge"), uplinkPort);
+  // The hub tells the edge where else it can be reached; its own port would be a way round a link that is cut.
   const client = await NatsClient.connect(t, port);
   const external = { api: "$JS.edge.API" };
   await createStream(client, { name: READER.stream, storage: "file", sources: [{ name: "EDGE", external }] });
@@ -117,11 +120,9 @@ async function start(t: After, program: string, directory: string): ReturnType<C
   return {
     mqttPort: edge.mqttPort,
     uplinkPort,
-    edgePid: () => edge.server.process.pid,
-    hubPid: () => hub.process.pid,
+    edgePid: () => edge.server.pid,
+    hubPid: () => hub.pid,
     openReader: (scope, { isTimed }) => openReader(scope, port, isTimed),
-    stopHub: () => hub.stop(),
-    startHub: () => hub.start(),
   };
 }
 
@@ -138,7 +139,10 @@ function about(program: string) {
 }
 
 export function natses(): readonly Contender[] {
-  return programs().map((program) => ({ ...about(program), start: (t, directory) => start(t, program, directory) }));
+  return programs().map((program) => ({
+    ...about(program),
+    start: (t, directory, options = {}) => start(t, program, { directory, ...options }),
+  }));
 }
 
 export function natsIngests(): readonly IngestContender[] {
@@ -146,7 +150,7 @@ export function natsIngests(): readonly IngestContender[] {
     ...about(program),
     start: async (t, directory) => {
       const { server, mqttPort } = await startEdge(t, program, directory);
-      return { mqttPort, edgePid: () => server.process.pid };
+      return { mqttPort, edgePid: () => server.pid };
     },
   }));
 }

@@ -22,8 +22,6 @@ export type Pipeline = {
   readonly hubPid: () => number;
   /** A durable reader, as a consumer group is one; it has its place when this returns. */
   readonly openReader: (t: After, options: ReaderOptions) => Promise<Reader>;
-  readonly stopHub: () => Promise<void>;
-  readonly startHub: () => Promise<void>;
 };
 
 export type Contender = {
@@ -31,8 +29,11 @@ export type Contender = {
   readonly version: string;
   /** What a PUBACK promises with the settings used here. */
   readonly durability: string;
-  readonly start: (t: After, directory: string) => Promise<Pipeline>;
+  readonly start: (t: After, directory: string, options?: StartOptions) => Promise<Pipeline>;
 };
+
+/** `between`: told the hub's port, starts what the edge connects to instead, and returns the port of that. */
+export type StartOptions = { readonly between?: (hubPort: number) => Promise<number> };
 
 /** An edge by itself. */
 export type Ingest = { readonly mqttPort: number; readonly edgePid: () => number };

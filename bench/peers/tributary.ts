@@ -9,6 +9,7 @@ import type { HubProgram } from "../../test/support/programs.ts";
 import { openAdmin } from "../../test/support/topic-ends.ts";
 import { waitUntil } from "../../test/support/wait-until.ts";
 import { Latencies } from "../measure/latencies.ts";
+import type { BrokerContender } from "./broker.ts";
 import type { Contender, IngestContender, Reader, ReaderOptions } from "./pipeline.ts";
 
 const TOPIC = "bench";
@@ -31,20 +32,20 @@ const about = (durability: Durability) => ({
 });
 
 export function tributary(durability: Durability = "fsync"): Contender {
-  const start: Contender["start"] = async (t, directory) => {
+  const start: Contender["start"] = async (t, directory, { between } = {}) => {
     const hub = await startHub(t, { data: path.join(directory, "hub") });
     const admin = await openAdmin(t, hub.kafkaAddress);
     await admin.createTopics({ topics: [{ topic: TOPIC, numPartitions: PARTITIONS, replicationFactor: 1 }] });
     const data = path.join(directory, "agent");
-    const agent = await startAgent(t, { hub, data, config: { routes: [route(durability)] } });
+    const uplinkPort = (await between?.(hub.httpPort)) ?? hub.httpPort;
+    const uplink = { uplinkUrl: `ws://127.0.0.1:${uplinkPort}` };
+    const agent = await startAgent(t, { hub: uplink, data, config: { routes: [route(durability)] } });
     return {
       mqttPort: agent.mqttPort,
-      uplinkPort: hub.httpPort,
+      uplinkPort,
       edgePid: () => agent.process.pid,
       hubPid: () => hub.process.pid,
       openReader: (scope, options) => openReader(scope, hub, options),
-      stopHub: () => hub.term(),
-      startHub: () => hub.start(),
     };
   };
   return { ...about(durability), start };
@@ -71,9 +72,12 @@ export function tributaryIngest(): IngestContender {
 async function openReader(t: After, hub: HubProgram, { payloadBytes, isTimed }: ReaderOptions): Promise<Reader> {
   const latencies = new Latencies();
   let bytes = 0;
-  const output = isTimed
-    ? { onLine: (line: string) => latencies.add(nowUs() - decodePayload(line).sentAtUs) }
-    : { onData: (chunk: Buffer) => void (bytes += chunk.length) };
+  let lines = 0;
+  const onLine = (line: string): void => {
+    lines++;
+    latencies.add(nowUs() - decodePayload(line).sentAtUs);
+  };
+  const output = isTimed ? { onLine } : { onData: (chunk: Buffer) => void (bytes += chunk.length) };
   const format = isTimed ? ["-u", "-f", "%s\\n"] : ["-f", "%s\\n"];
   const args = ["-b", hub.kafkaAddress, "-q", "-X", "auto.offset.reset=earliest", ...format, "-G", TOPIC, TOPIC];
   const child = await TestChild.start(t, { command: "kcat", args, ...output });
@@ -84,13 +88,25 @@ async function openReader(t: After, hub: HubProgram, { payloadBytes, isTimed }: 
     describe: () => child.describe(),
   });
   return {
-    count: () => (isTimed ? latencies.count : Math.floor(bytes / (payloadBytes + 1))),
+    count: () => (isTimed ? lines : Math.floor(bytes / (payloadBytes + 1))),
     // What kcat prints only to be counted, it holds back a block at a time.
     heldBackMax: isTimed ? 0 : Math.ceil(OUTPUT_BLOCK_BYTES / payloadBytes),
     latencies,
     close: async () => {
       child.signal("SIGTERM");
       await child.exited;
+    },
+  };
+}
+
+export function tributaryHub(): BrokerContender {
+  return {
+    name: "tributary",
+    version,
+    durability: "every commit is fsynced before its answers",
+    start: async (t, directory) => {
+      const hub = await startHub(t, { data: path.join(directory, "hub") });
+      return { address: hub.kafkaAddress, pid: () => hub.process.pid };
     },
   };
 }

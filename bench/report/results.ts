@@ -8,6 +8,8 @@ export type Metric = {
   readonly title: string;
   readonly digits: number;
   readonly better: "more" | "less";
+  /** `npm run bench:guard` fails when ours to a peer's becomes worse than it was recorded. */
+  readonly isGuarded?: boolean;
 };
 
 export type Values = Readonly<Record<string, number>>;
@@ -67,4 +69,11 @@ export function ratio(results: Pick<Results, "runs">, row: string, peer: string,
 
 export function rowsOf({ runs }: Pick<Results, "runs">): readonly string[] {
   return [...new Set(runs.map(({ row }) => row))];
+}
+
+/** As a file: a measurement a line, so that a new recording can be read as a difference. */
+export function resultsFile({ runs, ...about }: Results): string {
+  const head = JSON.stringify({ ...about, runs: [] }, undefined, 2);
+  const lines = runs.map((run) => `    ${JSON.stringify(run)}`);
+  return `${head.replace('"runs": []', `"runs": [\n${lines.join(",\n")}\n  ]`)}\n`;
 }

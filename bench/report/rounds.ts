@@ -5,9 +5,10 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { renderTable } from "../../bin/table.ts";
 import { formatNumber, tableOf } from "./tables.ts";
-import { rowsOf } from "./results.ts";
+import { resultsFile, rowsOf } from "./results.ts";
 import type { Metric, Results, Run, Values } from "./results.ts";
 
+/** A file a benchmark: what bench:guard compares with, and what docs/performance.md is made of. */
 const RECORDED = fileURLToPath(new URL("../recorded/", import.meta.url));
 const GIB = 1024 ** 3;
 
@@ -28,7 +29,8 @@ type Named = { readonly name: string; readonly version: string; readonly durabil
 
 /**
  * Options of every benchmark: `--rounds`, `--seconds` of each measurement, `--rows` and `--contenders` (those whose names
- * contain one of these, divided by commas), `--record` (keeps the results for bench:guard and docs/performance.md).
+ * contain one of these, divided by commas), `--record` (keeps the results for bench:guard and docs/performance.md),
+ * `--out FILE` (keeps them there).
  */
 export async function runBenchmark<Contender extends Named, Row extends { readonly name: string }>(
   benchmark: Benchmark<Contender, Row>,
@@ -41,6 +43,7 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
       rows: { type: "string", default: "" },
       contenders: { type: "string", default: "" },
       record: { type: "boolean", default: false },
+      out: { type: "string" },
     },
   });
   const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
@@ -74,9 +77,9 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
     runs,
   };
   print(results);
-  if (!values.record) return;
-  mkdirSync(RECORDED, { recursive: true });
-  writeFileSync(`${RECORDED}${name}.json`, `${JSON.stringify(results, undefined, 2)}\n`);
+  if (values.record) mkdirSync(RECORDED, { recursive: true });
+  const files = [values.out, values.record ? `${RECORDED}${name}.json` : undefined];
+  for (const file of files) if (file !== undefined) writeFileSync(file, resultsFile(results));
 }
 
 function chosen<Item extends { readonly name: string }>(items: readonly Item[], names: string): readonly Item[] {
