@@ -16,6 +16,7 @@ import { parseArgs } from "node:util";
 import { renderTable, right } from "../bin/table.ts";
 import { compare } from "./report/compare.ts";
 import { readRecorded, readResults } from "./report/recorded.ts";
+import { rowsOf } from "./report/results.ts";
 import type { Results } from "./report/results.ts";
 import { formatNumber } from "./report/tables.ts";
 
@@ -45,7 +46,7 @@ function guard(): boolean {
 }
 
 function isAsGood(recorded: Results): boolean {
-  const { changes, missing } = compare(recorded, measureAgain(recorded.name));
+  const { changes, missing } = compare(recorded, measureAgain(recorded));
   const rows = changes.map(({ row, peer, metric, recorded: before, now, worse }) => {
     const verdict = worse > tolerance ? "WORSE" : "";
     return [row, peer, metric, formatNumber(before, 2), formatNumber(now, 2), verdict];
@@ -57,10 +58,12 @@ function isAsGood(recorded: Results): boolean {
   return missing.length === 0 && changes.every(({ worse }) => worse <= tolerance);
 }
 
-function measureAgain(name: string): Results {
+function measureAgain(recorded: Results): Results {
+  const { name } = recorded;
   const program = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
   const out = path.join(directory, `${name}.json`);
   const args = [program, "--rounds", values.rounds, "--seconds", values.seconds, "--out", out];
+  args.push("--rows", rowsOf(recorded).join(";"));
   const { status } = spawnSync(process.execPath, args, { stdio: ["ignore", "ignore", "inherit"] });
   if (status !== 0) throw new Error(`${name} ended with ${status}`);
   return readResults(out);

@@ -29,7 +29,7 @@ type Named = { readonly name: string; readonly version: string; readonly durabil
 
 /**
  * Options of every benchmark: `--rounds`, `--seconds` of each measurement, `--rows` and `--contenders` (those whose names
- * contain one of these, divided by commas), `--record` (keeps the results for bench:guard and docs/performance.md),
+ * contain one of these, divided by semicolons), `--record` (keeps the results for bench:guard and docs/performance.md),
  * `--out FILE` (keeps them there).
  */
 export async function runBenchmark<Contender extends Named, Row extends { readonly name: string }>(
@@ -65,7 +65,11 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
     version: contender.version,
     durability: contender.durability,
   }));
-  const command = `node bench/${name}.ts --rounds ${settings.rounds} --seconds ${settings.seconds}`;
+  const choice = ["rows", "contenders"].flatMap((option) => {
+    const names = values[option as "rows" | "contenders"];
+    return names === "" ? [] : [` --${option} ${JSON.stringify(names)}`];
+  });
+  const command = `node bench/${name}.ts --rounds ${settings.rounds} --seconds ${settings.seconds}${choice.join("")}`;
   const results: Results = {
     name,
     claim,
@@ -83,7 +87,7 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
 }
 
 function chosen<Item extends { readonly name: string }>(items: readonly Item[], names: string): readonly Item[] {
-  const wanted = names.split(",").filter((part) => part !== "");
+  const wanted = names.split(";").filter((part) => part !== "");
   const found = wanted.length === 0 ? items : items.filter(({ name }) => wanted.some((part) => name.includes(part)));
   if (found.length === 0) throw new Error(`none of ${items.map(({ name }) => name).join(", ")} is called ${names}`);
   return found;
