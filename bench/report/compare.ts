@@ -18,10 +18,12 @@ export type Comparison = {
   readonly missing: readonly string[];
 };
 
-export function compare(recorded: Results, now: Results): Comparison {
+export function compare(recorded: Results, now: Results, { isIdle = false } = {}): Comparison {
   const changes: Change[] = [];
   const missing: string[] = [];
-  const guarded = recorded.metrics.filter(({ isGuarded }) => isGuarded === true);
+  const guarded = recorded.metrics.filter(
+    (metric) => metric.isGuarded === true || (isIdle && metric.isGuardedWhenIdle === true),
+  );
   const peers = recorded.contenders.map(({ name }) => name).filter((name) => name !== OURS);
   for (const row of rowsOf(recorded)) {
     for (const peer of peers) {

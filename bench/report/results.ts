@@ -10,6 +10,8 @@ export type Metric = {
   readonly better: "more" | "less";
   /** `npm run bench:guard` fails when ours to a peer's becomes worse than it was recorded. */
   readonly isGuarded?: boolean;
+  /** The same, but only where nothing else uses the machine: a rate that waits for the disk is everybody's. */
+  readonly isGuardedWhenIdle?: boolean;
 };
 
 export type Values = Readonly<Record<string, number>>;

@@ -57,6 +57,16 @@ test("compare: half the rate and double the cost are worse by a half; what is no
   assert.ok(compare(now, recorded).changes.every(({ worse }) => worse < 0));
 });
 
+test("compare: a rate that others share is compared on an idle machine only", () => {
+  const { metrics, ...results } = resultsOf([{ ours: { rate: 10 }, theirs: { rate: 10 } }]);
+  const shared = {
+    ...results,
+    metrics: metrics.map((metric) => ({ ...metric, isGuarded: false, isGuardedWhenIdle: true })),
+  };
+  assert.equal(compare(shared, shared).changes.length, 0);
+  assert.equal(compare(shared, shared, { isIdle: true }).changes.length, 1);
+});
+
 test("compare: what was recorded and is not measured now is missing", () => {
   const recorded = resultsOf([{ ours: { rate: 10 }, theirs: { rate: 10 } }]);
   assert.deepEqual(compare(recorded, resultsOf([{ ours: { rate: 10 } }])).missing, ["row, peer: rate"]);
