@@ -26,7 +26,6 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "bin/demo/*.ts": "test/integration/bin/demo.test.ts",
   "shared/crash-point.ts": "test/crash/acks.test.ts",
   "shared/logger.ts": "test/integration/bin/agent-command.test.ts",
-  "agent/config-flags.ts": "test/unit/agent/config.test.ts",
   "shared/config/fields.ts": "test/unit/{agent,hub}/config.test.ts",
   // Behind an interface whose suite is their test.
   "shared/log/*.ts": "test/conformance/partitioned-log.test.ts",

@@ -59,15 +59,16 @@ function flushDirectory(directory: string): void {
 
 export function openForWriting(directory: string): Database.Database {
   const database = new Database(path.join(directory, LOG_FILE_NAME), { timeout: BUSY_TIMEOUT_MS });
-  database.pragma(`page_size = ${PAGE_BYTES}`);
-  database.pragma("journal_mode = WAL");
-  setSynchronous(database, "fsync");
-  database.pragma(`journal_size_limit = ${JOURNAL_BYTES_MAX}`);
-  // Checkpoints are run between commits, after the answers have gone out.
-  database.pragma("wal_autocheckpoint = 0");
-  tune(database);
-  ensureFormat(database);
-  return database;
+  return orClosed(database, () => {
+    database.pragma(`page_size = ${PAGE_BYTES}`);
+    database.pragma("journal_mode = WAL");
+    setSynchronous(database, "fsync");
+    database.pragma(`journal_size_limit = ${JOURNAL_BYTES_MAX}`);
+    // Checkpoints are run between commits, after the answers have gone out.
+    database.pragma("wal_autocheckpoint = 0");
+    tune(database);
+    ensureFormat(database);
+  });
 }
 
 /** For the reader thread and for `tributary log inspect`: sees every commit, disturbs none. */
@@ -77,8 +78,18 @@ export function openForReading(directory: string): Database.Database {
     fileMustExist: true,
     timeout: BUSY_TIMEOUT_MS,
   });
-  tune(database);
-  return database;
+  return orClosed(database, () => tune(database));
+}
+
+/** A file that nobody has open any more gives its room back when it is removed. */
+function orClosed(database: Database.Database, prepare: () => void): Database.Database {
+  try {
+    prepare();
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 function tune(database: Database.Database): void {

@@ -3,19 +3,17 @@
  * `log.freeBytesMin` to others; and what does not fit is in the ledger, on both sides (G3).
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, rmdirSync, statSync, statfsSync } from "node:fs";
-import os from "node:os";
+import { appendFileSync, mkdirSync, readdirSync, rmSync, statSync, statfsSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { assertBooksAgree } from "../support/books.ts";
 import { Checker } from "../support/checker.ts";
-import { onCleanUp } from "../support/clean-up.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
 import { HubProgram, startAgent } from "../support/programs.ts";
 import type { AgentProgram } from "../support/programs.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { eventsRoute, quickUplink } from "../support/test-routes.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -139,13 +137,7 @@ suite("bounded buffer", () => {
   });
 
   test("others fill the disk: the log leaves the floor free, goes on within its own file, and grows again when there is room", async (t) => {
-    assert.ok(process.platform === "linux" && process.getuid?.() === 0, "mounting a tmpfs takes root on Linux");
-    const disk = mkdtempSync(path.join(os.tmpdir(), "tributary-floor-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=96m", "tmpfs", disk]);
-    onCleanUp(t, () => {
-      execFileSync("umount", ["--lazy", disk]);
-      rmdirSync(disk);
-    });
+    const disk = smallDisk(t, 96);
     const freeBytes = (): number => statfsSync(disk).bavail * statfsSync(disk).bsize;
     const hub = await HubProgram.prepare(t);
     const data = path.join(disk, "agent");

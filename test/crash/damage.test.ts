@@ -3,28 +3,28 @@
  * order, what cannot is in the ledger, and nothing new is taken for old.
  */
 import assert from "node:assert/strict";
-import { readFileSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
-import type { TestContext } from "node:test";
 import { assertBooksAgree } from "../support/books.ts";
-import { Checker } from "../support/checker.ts";
-import type { Verdict } from "../support/checker.ts";
 import { onCleanUp } from "../support/clean-up.ts";
-import { startFleet } from "../support/fleet.ts";
-import { readAll, readValues } from "../support/kcat.ts";
+import {
+  CLIENTS,
+  MESSAGES_EACH,
+  PAGE_BYTES,
+  drained,
+  overwrite,
+  publish,
+  somePages,
+  verdictOf,
+} from "../support/damaged-run.ts";
+import { readValues } from "../support/kcat.ts";
 import { HubProgram, startAgent, startHub, startTributary } from "../support/programs.ts";
-import type { AgentProgram } from "../support/programs.ts";
-import type { PublishHistory } from "../support/publish-history.ts";
 import { eventsRoute, quickUplink } from "../support/test-routes.ts";
 import { kafkaJs } from "../support/topic-ends.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
-const CLIENTS = 10;
-const MESSAGES_EACH = 300;
 const DEADLINE_MS = 30_000;
-const PAGE_BYTES = 1024;
-const { topic } = eventsRoute;
 const config = { routes: [eventsRoute], uplink: quickUplink };
 
 type Damage = {
@@ -33,19 +33,6 @@ type Damage = {
   /** In order: what the WAL holds would make good for it. */
   readonly isClosed?: boolean;
   readonly harm: (file: string) => void;
-};
-
-const overwrite = (file: string, change: (bytes: Buffer) => void): void => {
-  const bytes = readFileSync(file);
-  change(bytes);
-  writeFileSync(file, bytes);
-};
-/** Every 40th page from the middle on. */
-const somePages = (bytes: Buffer, fill: (page: Buffer) => void): void => {
-  const pages = Math.floor(bytes.length / PAGE_BYTES);
-  for (let page = Math.floor(pages / 2); page < pages; page += 40) {
-    fill(bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
-  }
 };
 
 const damages: readonly Damage[] = [
@@ -71,30 +58,6 @@ const damages: readonly Damage[] = [
     harm: (file) => truncateSync(file, Math.floor((statSync(file).size * 2) / 3)),
   },
 ];
-
-async function publish(t: TestContext, agent: AgentProgram, name: string): Promise<readonly PublishHistory[]> {
-  const load = { port: agent.mqttPort, clients: CLIENTS, qos: 1, messagesEach: MESSAGES_EACH, windowMax: 20 } as const;
-  const fleet = startFleet(t, { ...load, name });
-  await fleet.finish(DEADLINE_MS);
-  fleet.close();
-  return fleet.histories;
-}
-
-async function drained(agent: AgentProgram): Promise<void> {
-  await waitUntil(
-    async () => {
-      const { log, uplink } = await agent.status();
-      return uplink?.isConnected === true && log.pendingRecords === 0;
-    },
-    { what: "the agent to know that all is delivered or declared", deadlineMs: DEADLINE_MS },
-  );
-}
-
-async function verdictOf(t: TestContext, hub: HubProgram, histories: readonly PublishHistory[]): Promise<Verdict> {
-  const checker = new Checker(histories);
-  for (const record of await readAll(t, { address: hub.kafkaAddress, topic })) checker.add(record);
-  return checker.verdict();
-}
 
 suite("damage", () => {
   for (const { name, isTold, isClosed = false, harm } of damages) {

@@ -4,17 +4,16 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmdirSync } from "node:fs";
-import os from "node:os";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { assertBooksAgree } from "../support/books.ts";
 import { Checker, assertFlawless } from "../support/checker.ts";
-import { onCleanUp } from "../support/clean-up.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
 import { AgentProgram, HubProgram } from "../support/programs.ts";
+import { smallDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { eventsRoute, quickUplink } from "../support/test-routes.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -99,13 +98,7 @@ suite("a disk that takes no writes", () => {
   }
 
   test("mounted read-only, found at the start: what is stored is forwarded", async (t) => {
-    assert.ok(process.platform === "linux" && process.getuid?.() === 0, "mounting a tmpfs takes root on Linux");
-    const disk = mkdtempSync(path.join(os.tmpdir(), "tributary-read-only-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=96m", "tmpfs", disk]);
-    onCleanUp(t, () => {
-      execFileSync("umount", ["--lazy", disk]);
-      rmdirSync(disk);
-    });
+    const disk = smallDisk(t, 96);
     const hub = await HubProgram.prepare(t);
     const config = { routes: [eventsRoute], uplink: quickUplink };
     const agent = await AgentProgram.prepare(t, { hub, data: path.join(disk, "agent"), config });

@@ -3,17 +3,15 @@
  * disk, the log frees what it is told to free, refuses the rest with LOG_FULL, and comes back by itself.
  */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, rmSync, rmdirSync, statfsSync } from "node:fs";
-import os from "node:os";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { encodeRecords } from "../../shared/batch/records.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
-import { onCleanUp } from "../support/clean-up.ts";
 import { openLog } from "../support/open-log.ts";
+import { fillUp, smallDisk } from "../support/small-disk.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const MIB = 1024 * 1024;
@@ -21,36 +19,7 @@ const DISK_MIB = 24;
 const RESERVE_BYTES = 4 * MIB;
 const DEADLINE_MS = 20_000;
 
-/** A directory on a disk of DISK_MIB. */
-function smallDisk(t: TestContext): string {
-  assert.ok(process.platform === "linux" && process.getuid?.() === 0, "mounting a tmpfs takes root on Linux");
-  const disk = mkdtempSync(path.join(os.tmpdir(), "tributary-full-"));
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${DISK_MIB}m`, "tmpfs", disk]);
-  // Lazily: a log that a failed test left open must not keep the directory.
-  onCleanUp(t, () => {
-    execFileSync("umount", ["--lazy", disk]);
-    rmdirSync(disk);
-  });
-  return disk;
-}
-
 const batch = (bytes: number): Buffer => encodeRecords([{ timestamp: 1, key: null, value: Buffer.alloc(bytes, "a") }]);
-
-const freeBytes = (disk: string): number => statfsSync(disk).bavail * statfsSync(disk).bsize;
-
-/** What somebody else writes until nothing more fits. */
-function fillUp(disk: string): string {
-  const file = path.join(disk, "of-somebody-else");
-  for (const bytes of [65_536, 4096, 1]) {
-    try {
-      for (;;) appendFileSync(file, Buffer.alloc(bytes));
-    } catch (error) {
-      assert.equal((error as { code?: string }).code, "ENOSPC");
-    }
-  }
-  assert.equal(freeBytes(disk), 0);
-  return file;
-}
 
 async function open(t: TestContext, directory: string) {
   const rooms: boolean[] = [];
@@ -96,7 +65,7 @@ async function appendAgain(log: WorkerLog, at: LogPartition): Promise<void> {
 suite("full disk", () => {
   for (const batchBytes of [300, 20_000, 900_000]) {
     test(`filled by its own batches of ${batchBytes} bytes, it is freed by trimming, again and again`, async (t) => {
-      const { log, at, rooms, fatal } = await open(t, smallDisk(t));
+      const { log, at, rooms, fatal } = await open(t, smallDisk(t, DISK_MIB));
       for (let round = 1; round <= 3; round++) {
         const count = await appendUntilFull(log, at, batchBytes);
         assert.ok(count * batchBytes > DISK_MIB * MIB * 0.3, `round ${round}: full after ${count}`);
@@ -109,7 +78,7 @@ suite("full disk", () => {
   }
 
   test("filled by somebody else, it takes no data, frees without a byte of room, and goes on when there is some", async (t) => {
-    const disk = smallDisk(t);
+    const disk = smallDisk(t, DISK_MIB);
     const { log, at, fatal } = await open(t, path.join(disk, "data"));
     for (let i = 0; i < 300; i++) await log.append(at, batch(20_000), "os");
     const other = fillUp(disk);
@@ -122,7 +91,7 @@ suite("full disk", () => {
   });
 
   test("that somebody else takes even the reserve's room keeps it full only as long as the disk is", async (t) => {
-    const disk = smallDisk(t);
+    const disk = smallDisk(t, DISK_MIB);
     const { log, at, fatal } = await open(t, path.join(disk, "data"));
     for (let i = 0; i < 300; i++) await log.append(at, batch(20_000), "os");
     fillUp(disk);
@@ -137,7 +106,7 @@ suite("full disk", () => {
 
   for (const how of ["closed", "killed"] as const) {
     test(`a log that was ${how} starts on a full disk, keeps what it holds, frees, and goes on`, async (t) => {
-      const disk = smallDisk(t);
+      const disk = smallDisk(t, DISK_MIB);
       const first = await open(t, path.join(disk, "first"));
       for (let i = 0; i < 100; i++) await first.log.append(first.at, batch(20_000), "fsync");
       const directory = path.join(disk, "second");

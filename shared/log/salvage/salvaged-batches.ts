@@ -11,8 +11,8 @@ import { soundHeader } from "../sound-batch.ts";
 import type { SqlValue } from "./record-format.ts";
 import type { Row, TableWalk } from "./table-walk.ts";
 
-/** Of the first carried-over batch of a transaction to its end. */
-const BATCHES_A_STEP = 5000;
+/** Of one transaction: what is lost at the most when the disk is full, because SQLite then takes all of it back. */
+const STEP_BYTES = 1024 * 1024;
 const OFFSET_BITS = 42n;
 
 /** A partition of the new log, as far as batches must know it. */
@@ -27,7 +27,7 @@ export type ProducerBatch = { readonly partitionId: number; readonly header: Bat
 export type BatchSalvage = {
   readonly target: Database;
   readonly places: ReadonlyMap<number, BatchPlace>;
-  /** Hears of every batch that has a producer's numbers. */
+  /** Hears of every batch that has a producer's numbers, once it is in the new log. */
   readonly onProduced: (produced: ProducerBatch) => void;
 };
 
@@ -36,6 +36,9 @@ export class SalvagedBatches {
   readonly #insert: Statement<[bigint, number, Timestamp, Buffer]>;
   readonly #neighbours: Statement<[bigint, bigint], { key: bigint; delta: bigint }>;
   readonly #maxTimestamps = new Map<number, Timestamp>();
+  /** Of the transaction that is open. */
+  #step: ProducerBatch[] = [];
+  #stepBytes = 0;
   count = 0;
   records = 0;
   /** Rows that are of the table and fail their check. */
@@ -64,19 +67,34 @@ export class SalvagedBatches {
 
   #inSteps(rows: Generator<Row>, take: (row: Row) => void): void {
     const { target } = this.#salvage;
-    let count = 0;
-    target.exec("BEGIN");
     try {
+      target.exec("BEGIN");
       for (const row of rows) {
         take(row);
-        if (++count % BATCHES_A_STEP === 0) target.exec("COMMIT; BEGIN");
+        if (this.#stepBytes < STEP_BYTES) continue;
+        this.#endStep();
+        target.exec("BEGIN");
       }
+      this.#endStep();
     } catch (error) {
       if ((error as { code?: string }).code !== "SQLITE_FULL") throw error;
       // What is there must do: a log that does not open would be worse.
       this.hadRoom = false;
+      this.#step = [];
+      this.#stepBytes = 0;
+      if (target.inTransaction) target.exec("ROLLBACK");
     }
-    if (target.inTransaction) target.exec("COMMIT");
+  }
+
+  #endStep(): void {
+    this.#salvage.target.exec("COMMIT");
+    for (const batch of this.#step) {
+      this.count++;
+      this.records += batch.header.recordCount;
+      if (batch.header.producerId >= 0n) this.#salvage.onProduced(batch);
+    }
+    this.#step = [];
+    this.#stepBytes = 0;
   }
 
   #take({ rowid, values }: Row, isOrphan: boolean): void {
@@ -107,9 +125,8 @@ export class SalvagedBatches {
     const maxTimestamp = Math.max(this.#maxTimestamps.get(partitionId) ?? 0, header.maxTimestamp);
     this.#maxTimestamps.set(partitionId, maxTimestamp);
     if (this.#insert.run(key, header.lastOffsetDelta, maxTimestamp, bytes).changes === 0) return;
-    this.count++;
-    this.records += header.recordCount;
-    if (header.producerId >= 0n) this.#salvage.onProduced({ partitionId, header });
+    this.#step.push({ partitionId, header });
+    this.#stepBytes += bytes.length;
   }
 
   /** An older copy of a page must not put records where others are. */
