@@ -36,7 +36,9 @@ export async function publish(
   name: string,
   load: Partial<FleetOptions> = {},
 ): Promise<readonly PublishHistory[]> {
-  const usual = { clients: CLIENTS, qos: 1, messagesEach: MESSAGES_EACH, windowMax: 20 } as const;
+  // Some thousand pages, of which a WAL can make good for a few only.
+  const size = { messagesEach: MESSAGES_EACH, payloadBytes: 500, isIncompressible: true } as const;
+  const usual = { clients: CLIENTS, qos: 1, windowMax: 20, ...size } as const;
   const fleet = startFleet(t, { port: agent.mqttPort, ...usual, ...load, name });
   await fleet.finish(DEADLINE_MS);
   fleet.close();
