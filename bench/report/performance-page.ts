@@ -6,6 +6,9 @@ import { formatNumber, tableOf } from "./tables.ts";
 /** Nearer to each other than this is noise. */
 const AHEAD_SHARE = 0.1;
 
+const NOTHING_RECORDED =
+  "Nothing is recorded yet: `node bench/pipeline.ts --record` and its neighbours do, on a machine that does nothing else.";
+
 export function performancePage(recorded: readonly Results[]): string {
   const parts = [
     "# Performance",
@@ -18,7 +21,7 @@ export function performancePage(recorded: readonly Results[]): string {
       "Disk bytes are `write_bytes` of /proc; uplink bytes what TCP carried from edge to hub, without its headers. Payloads",
       "are a name, two numbers and padding: they compress as the readings of a sensor do, or somewhat better.",
     ].join("\n"),
-    ...recorded.flatMap((results) => sectionOf(results)),
+    ...(recorded.length === 0 ? [NOTHING_RECORDED] : recorded.flatMap((results) => sectionOf(results))),
   ];
   return `${parts.join("\n\n")}\n`;
 }
