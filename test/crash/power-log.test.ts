@@ -7,17 +7,19 @@
  * falls into commits, so the journal of a run that failed is kept: POWER_JOURNAL repeats it exactly.
  */
 import assert from "node:assert/strict";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
+import { seededRandom } from "../../bin/demo/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
-import { runCampaign } from "./power/campaign.ts";
+import { fates, runCampaign } from "./power/campaign.ts";
 import type { Campaign, CampaignResult } from "./power/campaign.ts";
 import { readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
 import { POWER_CUTS, POWER_SEED } from "./power/settings.ts";
+import { recordAfterCut } from "./power/record-after-cut.ts";
 import { DATA, recordLog } from "./power/record-log.ts";
 import type { LogRecording } from "./power/record-log.ts";
 
@@ -28,6 +30,12 @@ const ROUNDS = 60;
 const CUTS = Math.ceil(POWER_CUTS / 2);
 const JUDGED_CUTS = 60;
 const FAILURES_SHOWN_MAX = 5;
+/** Of cuts that are followed by others, and of those others after each. */
+const FIRST_CUTS = Math.ceil(POWER_CUTS / 25);
+const SECOND_CUTS = 25;
+const SECOND_LIFE = 3;
+/** Few, so that most of what is cut is the recovery. */
+const SECOND_ROUNDS = 5;
 
 type Recorded = { readonly entries: readonly Entry[]; readonly directory: string; readonly journal: string };
 
@@ -59,6 +67,38 @@ function assertNothingLost(t: TestContext, result: CampaignResult, { journal }: 
 
 const orders = ["ordered", "strict"] as const;
 
+/** The second life goes on with what a cut anywhere in the first ones has left. */
+async function cutTwice(
+  t: TestContext,
+  { firstCuts, secondCuts, worker: second }: { firstCuts: number; secondCuts: number; worker: URL },
+): Promise<{ readonly ackedCount: number; readonly missing: number; readonly failures: readonly string[] }> {
+  const random = seededRandom(POWER_SEED ^ 0x2c1b3c6d);
+  const { entries, directory } = await record(t, { durability: "fsync" });
+  const results: CampaignResult[] = [];
+  for (let number = 0; number < firstCuts; number++) {
+    const [at, fate] = [Math.floor(random.next() * entries.length), fates[number % fates.length] ?? "dropped"];
+    const order = orders[number % orders.length] ?? "ordered";
+    const scratch = path.join(directory, `again-${number}`);
+    const life = {
+      seed: POWER_SEED + number,
+      life: SECOND_LIFE,
+      rounds: SECOND_ROUNDS,
+      durability: "fsync",
+      worker: second,
+    } as const;
+    const again = await recordAfterCut(t, scratch, { entries, at, fate, order }, life);
+    const result = cut({ ...again, directory: scratch, journal: "" }, { ...again, order, cuts: secondCuts });
+    const first = `first cut ${number} after entry ${at}, ${order}, ${fate}; second: `;
+    results.push({ ...result, failures: result.failures.map((each) => first + each) });
+    rmSync(scratch, { recursive: true });
+  }
+  return {
+    ackedCount: Math.max(...results.map(({ ackedCount }) => ackedCount)),
+    missing: results.reduce((sum, { counts }) => sum + counts.missing, 0),
+    failures: results.flatMap(({ failures }) => failures),
+  };
+}
+
 suite("power cuts: the log", () => {
   test(`2 x ${CUTS} cuts, seed ${POWER_SEED}: nothing acknowledged is lost, nothing comes twice`, async (t) => {
     const recorded = await record(t);
@@ -82,6 +122,12 @@ suite("power cuts: the log", () => {
     }
   });
 
+  test(`cut twice, ${FIRST_CUTS} x ${SECOND_CUTS} cuts, seed ${POWER_SEED}: also of what recovers from a cut and goes on`, async (t) => {
+    const result = await cutTwice(t, { firstCuts: FIRST_CUTS, secondCuts: SECOND_CUTS, worker });
+    t.diagnostic(`up to ${result.ackedCount} records acknowledged or shown before the second cut`);
+    assert.deepEqual(result.failures, []);
+  });
+
   test(`every cut of a first start, seed ${POWER_SEED}: it opens by itself`, async (t) => {
     const recorded = await record(t, { lives: 1, rounds: 1, durability: "fsync" });
     for (const order of orders) {
@@ -98,6 +144,12 @@ suite("power cuts: what the harness must find", () => {
     t.diagnostic(`${result.counts.missing} of ${result.cuts} cuts lost acknowledged records`);
     assert.ok(result.counts.missing > JUDGED_CUTS / 4, `${result.counts.missing} of ${JUDGED_CUTS} cuts`);
     assert.equal(result.unopened, 0, result.failures.join("\n"));
+  });
+
+  test(`synchronous=NORMAL of the second life alone loses some, seed ${POWER_SEED}`, async (t) => {
+    const { missing } = await cutTwice(t, { firstCuts: 4, secondCuts: JUDGED_CUTS, worker: carelessWorker });
+    t.diagnostic(`${missing} of ${4 * JUDGED_CUTS} second cuts lost acknowledged records`);
+    assert.ok(missing > 0);
   });
 
   test(`cards that lie or spoil what is beside lose some too, and the log opens all the same, seed ${POWER_SEED}`, async (t) => {

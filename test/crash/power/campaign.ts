@@ -11,9 +11,15 @@ import { openCut } from "./open-cut.ts";
 import { findingKinds, Witness } from "./witness.ts";
 import type { Finding, Note } from "./witness.ts";
 
-const fates: readonly Fate[] = ["dropped", "kept", "prefix", "subset", "torn", "garbage"];
+export const fates: readonly Fate[] = ["dropped", "kept", "prefix", "subset", "torn", "garbage"];
 const FINDINGS_SHOWN_MAX = 5;
 const PERCENT = 100;
+
+export type Before = {
+  /** As the watched one was. */
+  readonly directory: string;
+  readonly notes: readonly Note[];
+};
 
 export type Campaign = {
   readonly entries: readonly Entry[];
@@ -30,6 +36,8 @@ export type Campaign = {
   /** The disk only pretends to make this share of the flushes. */
   readonly lostFlushPercent?: number;
   readonly isPageSpoilt?: boolean;
+  /** What was there, and what was known, when the recording began. */
+  readonly before?: Before;
   /** Looks at a cut before it is opened. */
   readonly onCut?: (directory: string, cut: { number: number; at: number }) => void;
 };
@@ -63,6 +71,8 @@ export function runCampaign(campaign: Campaign): CampaignResult {
   const chosen = chooseCuts(campaign);
   const disk = new Disk(order);
   const witness = new Witness();
+  if (campaign.before !== undefined) disk.load(campaign.before.directory);
+  for (const each of campaign.before?.notes ?? []) witness.hear(each);
   const liar = seededRandom(seed ^ 0x5bd1e995);
   const counts = Object.fromEntries(findingKinds.map((kind) => [kind, 0])) as Record<Finding["kind"], number>;
   const failures: string[] = [];

@@ -26,24 +26,37 @@ export type LogRecording = {
 };
 
 export async function recordLog(t: After, recording: LogRecording): Promise<Entry[]> {
-  const { directory, seed, rounds, lives, durability, worker } = recording;
+  const { directory, lives } = recording;
   const watched = path.join(directory, "watched");
   const journal = path.join(directory, "journal");
   mkdirSync(watched);
   for (let life = 0; life < lives; life++) {
-    const isLast = life === lives - 1;
-    const done = Promise.withResolvers<void>();
-    const args = [path.join(watched, DATA), journal, seed, life, rounds, worker.href, durability].map(String);
-    const child = await TestChild.start(t, {
-      command: process.execPath,
-      args: [PROGRAM, ...args],
-      env: recordedBy(journal, watched),
-      onLine: () => done.resolve(),
-    });
-    await Promise.race([done.promise, child.exited]);
-    if (!isLast) await child.kill9();
-    const { code } = await child.exitWithin(DEADLINE_MS);
-    if (isLast && code !== 0) throw new Error(`the recorded program failed: ${child.describe()}`);
+    await recordLife(t, { ...recording, watched, journal, life, isKilled: life < lives - 1 });
   }
   return readJournal(journal);
+}
+
+export type Life = Omit<LogRecording, "directory" | "lives"> & {
+  readonly watched: string;
+  readonly journal: string;
+  /** Tells its records from those of other lives. */
+  readonly life: number;
+  readonly isKilled: boolean;
+};
+
+/** Goes on with what is in the watched directory. */
+export async function recordLife(t: After, recording: Life): Promise<void> {
+  const { watched, journal, seed, life, rounds, worker, durability, isKilled } = recording;
+  const done = Promise.withResolvers<void>();
+  const args = [path.join(watched, DATA), journal, seed, life, rounds, worker.href, durability].map(String);
+  const child = await TestChild.start(t, {
+    command: process.execPath,
+    args: [PROGRAM, ...args],
+    env: recordedBy(journal, watched),
+    onLine: () => done.resolve(),
+  });
+  await Promise.race([done.promise, child.exited]);
+  if (isKilled) await child.kill9();
+  const { code } = await child.exitWithin(DEADLINE_MS);
+  if (!isKilled && code !== 0) throw new Error(`the recorded program failed: ${child.describe()}`);
 }

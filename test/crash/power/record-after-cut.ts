@@ -1,0 +1,50 @@
+/**
+ * What the log's program does with what a power cut has left, on the record: it recovers and goes on, and may be cut again
+ * in the middle of that.
+ */
+import { cpSync, mkdirSync } from "node:fs";
+import path from "node:path";
+import { seededRandom } from "../../../bin/demo/random.ts";
+import type { After } from "../../support/clean-up.ts";
+import type { Before } from "./campaign.ts";
+import { Disk } from "./disk.ts";
+import type { Order } from "./disk.ts";
+import type { Fate } from "./disk-file.ts";
+import { readJournal } from "./journal.ts";
+import type { Entry } from "./journal.ts";
+import { recordLife } from "./record-log.ts";
+import type { Life } from "./record-log.ts";
+import type { Note } from "./witness.ts";
+
+export type FirstCut = {
+  readonly entries: readonly Entry[];
+  /** The last entry before it. */
+  readonly at: number;
+  readonly fate: Fate;
+  readonly order: Order;
+};
+
+export type SecondLife = Pick<Life, "seed" | "life" | "rounds" | "durability" | "worker">;
+
+/** `directory` is made, and the recording's own. */
+export async function recordAfterCut(
+  t: After,
+  directory: string,
+  { entries, at, fate, order }: FirstCut,
+  second: SecondLife,
+): Promise<{ readonly entries: readonly Entry[]; readonly before: Before }> {
+  const disk = new Disk(order);
+  const notes: Note[] = [];
+  for (const entry of entries.slice(0, at + 1)) {
+    if (entry.kind === "note") notes.push(JSON.parse(entry.data.toString()) as Note);
+    else disk.apply(entry);
+  }
+  mkdirSync(directory, { recursive: true });
+  const watched = path.join(directory, "watched");
+  const kept = path.join(directory, "kept");
+  const journal = path.join(directory, "journal");
+  disk.cut(watched, { fate }, seededRandom(second.seed + at));
+  cpSync(watched, kept, { recursive: true });
+  await recordLife(t, { ...second, watched, journal, isKilled: false });
+  return { entries: readJournal(journal), before: { directory: kept, notes } };
+}
