@@ -23,62 +23,66 @@ const LIVE_MS_MAX = 15_000;
 const DEADLINE_MS = 90_000;
 const { topic } = eventsRoute;
 
-test("live-first: after an outage new records overtake history, over a kill of the agent, and nothing is lost or twice", async (t) => {
-  const hub = await HubProgram.prepare(t);
-  const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
-  const route = { ...eventsRoute, catchUp: "live-first" };
-  const config = { routes: [route], uplink: quickUplink };
-  const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
-  const histories: PublishHistory[] = [];
-  const publish = async (name: string, messagesEach: number): Promise<void> => {
-    const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
-    const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
-    await fleet.finish(DEADLINE_MS);
-    fleet.close();
-    histories.push(...fleet.histories);
-  };
-  const outage = CLIENTS * OUTAGE_MESSAGES_EACH;
+for (const victim of ["agent", "hub", "agent and the hub"] as const) {
+  test(`live-first: after an outage new records overtake history, over a kill of the ${victim}, and nothing is lost or twice`, async (t) => {
+    const hub = await HubProgram.prepare(t);
+    const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
+    const route = { ...eventsRoute, catchUp: "live-first" };
+    const config = { routes: [route], uplink: quickUplink };
+    const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
+    const histories: PublishHistory[] = [];
+    const publish = async (name: string, messagesEach: number): Promise<void> => {
+      const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
+      const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
+      await fleet.finish(DEADLINE_MS);
+      fleet.close();
+      histories.push(...fleet.histories);
+    };
+    const outage = CLIENTS * OUTAGE_MESSAGES_EACH;
 
-  await publish("outage", OUTAGE_MESSAGES_EACH);
-  assert.equal((await agent.status()).log.pendingRecords, outage);
-  await hub.start();
-  await waitUntil(async () => (await agent.status()).uplink?.isConnected === true, {
-    what: "the agent to find the hub",
-    deadlineMs: DEADLINE_MS,
-  });
-  const arriveFirst = async (name: string): Promise<void> => {
-    await publish(name, LIVE_MESSAGES_EACH);
-    const startMs = performance.now();
-    let waiting = { pendingRecords: 0, historyRecords: 0 };
-    await waitUntil(
-      async () => {
-        waiting = (await agent.status()).log;
-        return waiting.pendingRecords === waiting.historyRecords;
-      },
-      { what: "new records to be at the hub", deadlineMs: LIVE_MS_MAX },
-    );
-    const ms = Math.round(performance.now() - startMs);
-    t.diagnostic(`${name}: at the hub after ${ms} ms, while ${waiting.historyRecords} of ${outage} records wait`);
-    assert.ok(waiting.historyRecords > 0, "history still waits");
-  };
-  await arriveFirst("new");
-  await agent.kill9();
-  await agent.start();
-  await waitUntil(async () => (await agent.status()).uplink?.isConnected === true, {
-    what: "the agent to find the hub again",
-    deadlineMs: DEADLINE_MS,
-  });
-  await arriveFirst("newer");
-  await waitUntil(async () => (await agent.status()).log.pendingRecords === 0, {
-    what: "history to be at the hub",
-    deadlineMs: DEADLINE_MS,
-  });
+    await publish("outage", OUTAGE_MESSAGES_EACH);
+    assert.equal((await agent.status()).log.pendingRecords, outage);
+    await hub.start();
+    await waitUntil(async () => (await agent.status()).uplink?.isConnected === true, {
+      what: "the agent to find the hub",
+      deadlineMs: DEADLINE_MS,
+    });
+    const arriveFirst = async (name: string): Promise<void> => {
+      await publish(name, LIVE_MESSAGES_EACH);
+      const startMs = performance.now();
+      let waiting = { pendingRecords: 0, historyRecords: 0 };
+      await waitUntil(
+        async () => {
+          waiting = (await agent.status()).log;
+          return waiting.pendingRecords === waiting.historyRecords;
+        },
+        { what: "new records to be at the hub", deadlineMs: LIVE_MS_MAX },
+      );
+      const ms = Math.round(performance.now() - startMs);
+      t.diagnostic(`${name}: at the hub after ${ms} ms, while ${waiting.historyRecords} of ${outage} records wait`);
+      assert.ok(waiting.historyRecords > 0, "history still waits");
+    };
+    await arriveFirst("new");
+    const killed = [...(victim === "agent" ? [] : [hub]), ...(victim === "hub" ? [] : [agent])];
+    await Promise.all(killed.map((program) => program.kill9()));
+    await Promise.all(killed.map((program) => program.start()));
+    await waitUntil(async () => (await agent.status()).uplink?.isConnected === true, {
+      what: "the agent to find the hub again",
+      deadlineMs: DEADLINE_MS,
+    });
+    await arriveFirst("newer");
+    await waitUntil(async () => (await agent.status()).log.pendingRecords === 0, {
+      what: "history to be at the hub",
+      deadlineMs: DEADLINE_MS,
+    });
 
-  const checker = new Checker(histories);
-  for (const record of await readAllMarked(t, { address: hub.kafkaAddress, topic })) {
-    checker.add(record);
-    assert.equal(record.isHistorical, record.client.startsWith("outage"), `${record.client}/${record.sequence}`);
-  }
-  assertFlawless(checker.verdict());
-  await assertBooksAgree([agent], hub);
-});
+    const checker = new Checker(histories);
+    for (const record of await readAllMarked(t, { address: hub.kafkaAddress, topic })) {
+      checker.add(record);
+      assert.equal(record.isHistorical, record.client.startsWith("outage"), `${record.client}/${record.sequence}`);
+    }
+    assertFlawless(checker.verdict());
+    await assertBooksAgree([agent], hub);
+    assert.deepEqual((await agent.status()).ledger.losses, []);
+  });
+}
