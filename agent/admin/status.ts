@@ -10,7 +10,7 @@ import type { IngestStats } from "../ingest/ingest-limits.ts";
 import type { LogSpace } from "../buffer/log-space.ts";
 import { addBalances, balanceOf, historyPending } from "../ledger/balance.ts";
 import type { Balance } from "../ledger/balance.ts";
-import type { LossCount, LossLedger } from "../ledger/loss-ledger.ts";
+import type { LossCount, LossLedger, TopicPartition } from "../ledger/loss-ledger.ts";
 import type { LossRow } from "../ledger/loss-row.ts";
 import type { ClockStatus } from "../time/agent-clock.ts";
 import { unheardPlaces } from "../uplink/windows.ts";
@@ -148,7 +148,7 @@ export class StatusCollector {
       capBytes,
       runway: this.#runway.estimate(sample, capBytes),
       ...sumOf(topics),
-      losses: lossesByReason(ledger.counts()),
+      losses: lossesByReason(ledger.counts(this.#placesOf)),
       unreconciledPartitions: ledger.differences().length,
       clock: this.#sources.time?.status() ?? null,
     };
@@ -181,8 +181,8 @@ export class StatusCollector {
       integrity: this.#sources.integrity?.() ?? soundIntegrity,
       ledger: {
         ...sumOf(topics),
-        losses: ledger.counts(),
-        entries: ledger.rows(LEDGER_ENTRIES_MAX),
+        losses: ledger.counts(this.#placesOf),
+        entries: ledger.rows(LEDGER_ENTRIES_MAX, this.#placesOf),
         differences: ledger.differences(),
       },
       clock: time?.status() ?? null,
@@ -202,6 +202,12 @@ export class StatusCollector {
     this.#diskWrites.add(this.#sources.clock.monotonicMs(), bytes);
     return bytes;
   }
+
+  readonly #placesOf = ({ topic, partition }: TopicPartition): readonly WindowPlace[] => {
+    const { log, uplink } = this.#sources;
+    const found = log.topics.get(topic)?.partitions[partition];
+    return (found === undefined ? undefined : uplink?.places(found)) ?? unheardPlaces;
+  };
 
   #topics(): TopicStatus[] {
     const { log, uplink, ledger } = this.#sources;

@@ -11,6 +11,7 @@
 import type { Offset } from "../../shared/ids.ts";
 import { settledCount } from "../uplink/windows.ts";
 import type { WindowPlace } from "../uplink/windows.ts";
+import type { LossRow } from "./loss-row.ts";
 
 export type LossTotals = {
   /** Declared lost from the log. */
@@ -55,6 +56,11 @@ function pendingIn({ logStartOffset, logEndOffset }: PartitionPlace, { settled, 
 /** Records that made room before it was known whether the hub had them; they count as dropped until it says it has. */
 function undeclared({ logStartOffset }: PartitionPlace, { settled, end }: WindowPlace): number {
   return Math.max(0, Math.min(logStartOffset, end) - settled);
+}
+
+/** Of a range that was trimmed: `from` and `to` are inclusive. What was sent meanwhile, or declared since, counts elsewhere. */
+export function undeclaredIn(places: readonly WindowPlace[], { from, to }: Pick<LossRow, "from" | "to">): number {
+  return totalOf(places.map(({ settled, end }) => Math.max(0, Math.min(to + 1, end) - Math.max(from, settled))));
 }
 
 function totalOf(counts: readonly number[]): number {

@@ -16,6 +16,9 @@ import type { Clock } from "../../shared/clock.ts";
 import type { Offset, Partition, ProducerEpoch, Timestamp } from "../../shared/ids.ts";
 import type { ExtensionCall, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
+import { unheardPlaces } from "../uplink/windows.ts";
+import type { WindowPlace } from "../uplink/windows.ts";
+import { undeclaredIn } from "./balance.ts";
 import type { LossTotals } from "./balance.ts";
 import { LEDGER_EXTENSION } from "./ledger-table.ts";
 import type { ConfirmArgs, HubAhead, LedgerContents } from "./ledger-table.ts";
@@ -73,6 +76,11 @@ export type LedgerChange = {
   readonly cancel: () => void;
 };
 
+/** How far each lane of a partition has come, oldest first. */
+export type PlacesOf = (at: TopicPartition) => readonly WindowPlace[];
+
+const unheard: PlacesOf = () => unheardPlaces;
+
 export type LossCount = { readonly topic: string; readonly reason: LossReason; readonly records: number };
 
 type Account = {
@@ -125,23 +133,26 @@ export class LossLedger {
     return account === undefined ? { stored: 0, unstored: 0 } : totalsOf(account);
   }
 
-  /** By topic and reason, since the installation. What made room counts before it is known whether the hub had it. */
-  counts(): LossCount[] {
+  /**
+   * By topic and reason, since the installation. What made room counts until the hub has told that it has it; `placesOf`
+   * says how far it has come.
+   */
+  counts(placesOf: PlacesOf = unheard): LossCount[] {
     const counts = new Map<string, LossCount>();
     const add = (topic: string, reason: LossReason, records: number): void => {
       const key = `${reason} ${topic}`;
       counts.set(key, { topic, reason, records: records + (counts.get(key)?.records ?? 0) });
     };
     for (const { at, rows, folded } of this.#accounts.values()) {
-      for (const { reason, records } of rows) add(at.topic, reason, records);
+      for (const { reason, records } of asFarAsLost(rows, placesOf(at))) add(at.topic, reason, records);
       for (const [reason, { stored, unstored }] of folded) add(at.topic, reason, stored + unstored);
     }
     return [...counts.values()];
   }
 
   /** The newest rows, newest first. */
-  rows(countMax: number): LossRow[] {
-    const all = [...this.#accounts.values()].flatMap(({ rows }) => rows);
+  rows(countMax: number, placesOf: PlacesOf = unheard): LossRow[] {
+    const all = [...this.#accounts.values()].flatMap(({ at, rows }) => asFarAsLost(rows, placesOf(at)));
     return all.toSorted((left, right) => right.id - left.id).slice(0, countMax);
   }
 
@@ -379,6 +390,13 @@ function explainTrimmed({ from, to, reason }: DeclaredRange, noted: readonly Los
   }
   if (next <= to) pieces.push({ from: next, to, reason, since: now, until: now });
   return pieces;
+}
+
+/** Provisional rows with what is still not known to be delivered, nor declared; without those of which that is nothing. */
+function asFarAsLost(rows: readonly LossRow[], places: readonly WindowPlace[]): LossRow[] {
+  return rows
+    .map((row) => (isCounted(row) ? row : { ...row, records: undeclaredIn(places, row) }))
+    .filter(({ records }) => records > 0);
 }
 
 const isCounted = ({ state }: LossRow): boolean => state !== "provisional";

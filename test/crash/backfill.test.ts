@@ -20,6 +20,8 @@ const LIVE_MESSAGES_EACH = 20;
 /** The outage's records take it half a minute. */
 const LINK_BYTES_PER_SECOND = 300_000;
 const LIVE_MS_MAX = 15_000;
+/** Less than the outage needs. */
+const LOG_BYTES_MAX = 3_000_000;
 const DEADLINE_MS = 90_000;
 const { topic } = eventsRoute;
 
@@ -86,3 +88,42 @@ for (const victim of ["agent", "hub", "agent and the hub"] as const) {
     assert.deepEqual((await agent.status()).ledger.losses, []);
   });
 }
+
+test("live-first: a log that ran over in the outage, and again behind new records: what is not there is in the ledger", async (t) => {
+  const hub = await HubProgram.prepare(t);
+  const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
+  const route = { ...eventsRoute, catchUp: "live-first" };
+  const config = { routes: [route], uplink: quickUplink, log: { bytesMax: LOG_BYTES_MAX } };
+  const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
+  const histories: PublishHistory[] = [];
+  const publish = async (name: string, messagesEach: number): Promise<void> => {
+    const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
+    const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
+    await fleet.finish(DEADLINE_MS);
+    fleet.close();
+    histories.push(...fleet.histories);
+  };
+  await publish("outage", OUTAGE_MESSAGES_EACH);
+  await hub.start();
+  await waitUntil(async () => (await agent.status()).log.historyRecords > 0, {
+    what: "the agent to have begun a lane for new records",
+    deadlineMs: DEADLINE_MS,
+  });
+  // More than the log has room for while the link is as slow as it is.
+  await publish("new", OUTAGE_MESSAGES_EACH / 2);
+  await waitUntil(async () => (await agent.status()).log.pendingRecords === 0, {
+    what: "what is left to be at the hub",
+    deadlineMs: DEADLINE_MS,
+  });
+
+  const checker = new Checker(histories);
+  for (const record of await readAllMarked(t, { address: hub.kafkaAddress, topic })) checker.add(record);
+  const { counts, samples } = checker.verdict();
+  const { missing, gap: _, ...others } = counts;
+  assert.deepEqual(others, { duplicated: 0, unordered: 0, unknown: 0 }, samples.join("\n"));
+  const { losses } = (await agent.status()).ledger;
+  assert.deepEqual(losses, [{ topic, reason: "overflow", records: missing }]);
+  assert.ok(missing > 0);
+  await assertBooksAgree([agent], hub);
+  t.diagnostic(`${missing} of ${(CLIENTS * OUTAGE_MESSAGES_EACH * 3) / 2} are declared as overflow`);
+});

@@ -118,6 +118,19 @@ test("loss ledger: what made room is provisional until the hub has said where it
   assert.deepEqual(open(), []);
   assert.deepEqual(ledger.totals(at), { stored: 0, unstored: 0 });
   assert.deepEqual(ledger.counts(), [{ topic: "a", reason: "overflow", records: 40 }]);
+  // It was sent before it went, and the hub says so later; a lane of newer records has come further still.
+  const until = (...settled: readonly number[]) =>
+    ledger.counts(() => [
+      { start: 0, end: 40, settled: settled[0] ?? 0 },
+      { start: 40, end: Infinity, settled: settled[1] ?? 40 },
+    ]);
+  assert.deepEqual(until(15), [{ topic: "a", reason: "overflow", records: 35 }]);
+  assert.deepEqual(until(15, 60), [{ topic: "a", reason: "overflow", records: 25 }]);
+  assert.deepEqual(until(40, 60), []);
+  assert.deepEqual(
+    ledger.rows(10, () => [{ start: 0, end: Infinity, settled: 50 }]),
+    [],
+  );
   const next = await again();
   pass(60_000);
   // The hub had five of them after all.
