@@ -16,6 +16,8 @@ export async function assertBooksAgree(
     assert.deepEqual(ledger.differences, []);
     assert.equal(ledger.pending, 0, "nothing is pending after a drain");
     dropped += ledger.dropped;
+    const byReason = ledger.losses.reduce((sum, { records }) => sum + records, 0);
+    assert.equal(byReason, ledger.dropped, "the losses by their reasons are all that was dropped");
     for (const { topic, balances } of log.topics) {
       for (const { partition, accepted, ...balance } of balances) {
         const place = `${topic}/${partition}`;
