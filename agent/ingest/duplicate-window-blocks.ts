@@ -10,6 +10,10 @@
  * `number` is the block's place in the order, `sequence` the last commit in it, `resume` where the first row of its own
  * begins: what is before it continues the block before. A row begins in the last block if it fits there.
  *
+ * Free blocks are written over in any order, so what a start finds may have an old block before others that are gone.
+ * Then the old one is not believed: the rows between say how many messages came after those in it. Hence only the last
+ * blocks whose numbers follow each other count.
+ *
  * All blocks have one size, a little below that of a page of the database, and are written over in place: a row of n
  * bytes costs n / PAYLOAD_BYTES pages, rounded up, and no page that only links them. While rows are small it is the same
  * page again and again.
@@ -106,7 +110,7 @@ export class DuplicateBlocks {
 
   constructor(stored: readonly StoredBlock[]) {
     this.#blocks = inOrder(stored).map(({ slot, bytes }) => {
-      return { slot, number: bytes.readDoubleLE(NUMBER_AT), sequence: bytes.readDoubleLE(SEQUENCE_AT), keptBytes: 0 };
+      return { slot, number: numberOf(bytes), sequence: bytes.readDoubleLE(SEQUENCE_AT), keptBytes: 0 };
     });
     const used = new Set(this.#blocks.map(({ slot }) => slot));
     this.#freeSlots = stored.map(({ slot }) => slot).filter((slot) => !used.has(slot));
@@ -173,6 +177,8 @@ export class DuplicateBlocks {
     if (!isStored) {
       for (const { slot } of taken.added) this.#freeSlots.push(slot);
       if (taken.tail !== undefined) this.#tail = undefined;
+      // A number left out would end the chain.
+      if (this.#taken.size === 0) this.#nextNumber = (this.#blocks.at(-1)?.number ?? 0) + 1;
       return 0;
     }
     const last = this.#blocks.at(-1);
@@ -264,34 +270,36 @@ function emptyBlock(): Buffer {
 /** What the blocks of the last run say, oldest first. What continues a block that is gone is left out. */
 export function storedRows(stored: readonly StoredBlock[]): readonly StoredRows[] {
   const rows: { sequence: number; parts: Uint8Array[] }[] = [];
-  let current: (typeof rows)[number] | undefined;
-  let previous = Number.NaN;
   for (const { bytes } of inOrder(stored)) {
-    const number = bytes.readDoubleLE(NUMBER_AT);
-    const sequence = bytes.readDoubleLE(SEQUENCE_AT);
     const resume = HEADER_BYTES + bytes.readUInt16LE(RESUME_AT);
     const end = HEADER_BYTES + bytes.readUInt16LE(USED_AT);
-    if (number !== previous + 1) current = undefined;
-    previous = number;
-    current?.parts.push(bytes.subarray(HEADER_BYTES, resume));
+    rows.at(-1)?.parts.push(bytes.subarray(HEADER_BYTES, resume));
     if (resume === end) continue;
-    current = { sequence, parts: [bytes.subarray(resume, end)] };
-    rows.push(current);
+    rows.push({ sequence: bytes.readDoubleLE(SEQUENCE_AT), parts: [bytes.subarray(resume, end)] });
   }
   return rows.map(({ sequence, parts }) => ({ sequence, bytes: Buffer.concat(parts) }));
 }
 
-/** Whatever is not a block of ours is left out. */
+/** The chain that ends with the last block. Whatever is not a block of ours is left out. */
 function inOrder(stored: readonly StoredBlock[]): readonly { readonly slot: number; readonly bytes: Buffer }[] {
-  return stored
+  const blocks = stored
     .map(({ slot, bytes }) => ({ slot, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) }))
     .filter(({ bytes }) => {
       if (bytes.length !== BLOCK_BYTES) return false;
       const used = bytes.readUInt16LE(USED_AT);
-      const counts = [bytes.readDoubleLE(NUMBER_AT), bytes.readDoubleLE(SEQUENCE_AT)];
+      const counts = [numberOf(bytes), bytes.readDoubleLE(SEQUENCE_AT)];
       return used <= PAYLOAD_BYTES && bytes.readUInt16LE(RESUME_AT) <= used && counts.every(isCount);
     })
-    .toSorted((a, b) => a.bytes.readDoubleLE(NUMBER_AT) - b.bytes.readDoubleLE(NUMBER_AT));
+    .toSorted((a, b) => numberOf(a.bytes) - numberOf(b.bytes));
+  const broken = blocks.findLastIndex(({ bytes }, at) => {
+    const before = blocks[at - 1];
+    return before !== undefined && numberOf(bytes) !== numberOf(before.bytes) + 1;
+  });
+  return blocks.slice(Math.max(0, broken));
+}
+
+function numberOf(block: Buffer): number {
+  return block.readDoubleLE(NUMBER_AT);
 }
 
 function isCount(value: number): boolean {

@@ -1,6 +1,7 @@
 """The driver of kafka-python."""
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, TopicPartition, __version__
+from kafka.errors import RetriableError
 from kafka.structs import OffsetAndMetadata
 
 import protocol
@@ -135,8 +136,12 @@ def member(args, ended):
 
     consumer.subscribe([topic], listener=Listener(report))
     while not ended.is_set():
-        for record in poll(consumer):
-            report.take(record.partition, record.offset, record.value)
+        try:
+            for record in poll(consumer):
+                report.take(record.partition, record.offset, record.value)
+        except RetriableError as error:
+            # Thrown now and then while no broker can be reached; a program that is to outlive it calls again.
+            protocol.log(f"poll: {protocol.message_of(error)}")
         report.commit(commit_pending)
     consumer.close()
 

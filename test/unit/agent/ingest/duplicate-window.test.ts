@@ -244,13 +244,45 @@ test("duplicate window: blocks that are damaged or gone harm nothing", () => {
   };
   // The first has the client's name, the second those of the others.
   assert.deepEqual(without(0), [false, false, true]);
-  assert.deepEqual(without(1), [true, false, false]);
+  // Nor is what came before it believed: nobody knows how much came after that.
+  assert.deepEqual(without(1), [false, false, false]);
   assert.deepEqual(without(3), [true, true, false]);
   assert.deepEqual(without(0, new Uint8Array(7)), [false, false, true]);
   assert.deepEqual(without(0, new Uint8Array(blocks[0]![1].length).fill(0xff)), [false, false, true]);
   const cut = Uint8Array.from(blocks[0]![1]);
   cut.fill(0xff, cut.length - PAYLOAD_BYTES + 10);
   assert.equal(without(0, cut)[0], false);
+});
+
+test("duplicate window: an old block is not believed when later ones were written over before it", () => {
+  const world = new World();
+  world.addMany("c", 101, 10);
+  world.store();
+  const [older] = world.blocks.keys();
+  // More than the block's rest.
+  world.addMany("c", 111, 300);
+  world.store();
+  for (let index = 0; index < 300; index++) world.add(`d${index}`, 1, index);
+  world.store();
+  world.restart();
+  assert.equal(world.isKnown("c", 110), false, "too many came after it");
+  const last = [...world.blocks.keys()].at(-1);
+  for (const slot of world.blocks.keys()) if (slot !== older && slot !== last) world.blocks.delete(slot);
+  world.restart();
+  assert.equal(world.isKnown("c", 110), false);
+});
+
+test("duplicate window: commits that failed leave no hole in what is known after a restart", () => {
+  const world = new World();
+  world.addMany("c", 101, 10);
+  world.store();
+  // So much that it takes blocks of its own.
+  for (let index = 0; index < 500; index++) world.add(`d${index}`, 1, index);
+  world.store(false);
+  for (let index = 0; index < 500; index++) world.add(`e${index}`, 1, index);
+  world.store();
+  world.restart();
+  assert.equal(world.isKnown("c", 110), true);
 });
 
 test("duplicate window: in memory alone it has nothing to store", () => {
