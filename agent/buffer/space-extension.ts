@@ -15,7 +15,7 @@ export type DatabaseSize = {
 };
 export type LimitArgs = { readonly bytesMax: number };
 
-export const spaceExtension: LogExtension = { name: SPACE_EXTENSION, schema: "", prepare };
+export const spaceExtension: LogExtension = { name: SPACE_EXTENSION, schema: "", upkeep: ["limit"], prepare };
 
 function prepare(database: Database): ExtensionMethods {
   const figure = (name: string): number => Number(database.pragma(name, { simple: true }));

@@ -27,6 +27,7 @@ export const qosTwoExtension: LogExtension = {
   ) WITHOUT ROWID;`,
   // A message that was lost is to be stored when it comes again; one that was not is stored twice then.
   leftOut: ["qos2_packet"],
+  upkeep: ["remove"],
   prepare: (database) => {
     const all = database.prepare<[], Row>("SELECT client_id, packet_id FROM qos2_packet");
     const insert = database.prepare<[string, number]>(

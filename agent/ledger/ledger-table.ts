@@ -60,7 +60,12 @@ CREATE TABLE IF NOT EXISTS hub_ahead (
 const ROW_SQL = `SELECT id, topic, partition, epoch, from_offset AS "from", to_offset AS "to", records, reason, since,
   until, state FROM loss ORDER BY id`;
 
-export const ledgerTable: LogExtension = { name: LEDGER_EXTENSION, schema: SCHEMA, prepare };
+export const ledgerTable: LogExtension = {
+  name: LEDGER_EXTENSION,
+  schema: SCHEMA,
+  upkeep: ["put", "remove", "confirm", "fold", "setHubAhead"],
+  prepare,
+};
 
 function prepare(database: Database): ExtensionMethods {
   const put = database.prepare<[LossRow]>(

@@ -119,6 +119,7 @@ const WILL_COLUMNS = "client_id AS clientId, broker_id AS brokerId, topic, paylo
 export const sessionExtension: LogExtension = {
   name: SESSION_EXTENSION,
   schema: SCHEMA,
+  upkeep: ["unsubscribe", "endSession", "saveAges", "sent", "released", "acknowledged", "deleteWill"],
   prepare: (database) => ({ ...prepareSessions(database), ...prepareOutgoing(database), ...prepareWills(database) }),
 };
 

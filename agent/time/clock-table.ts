@@ -44,6 +44,7 @@ export const clockTable: LogExtension = {
   name: CLOCK_EXTENSION,
   schema: SCHEMA,
   copied: ["clock_known", "clock_session"],
+  upkeep: ["save", "put", "forget"],
   prepare,
 };
 

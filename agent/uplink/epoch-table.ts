@@ -102,6 +102,7 @@ export const epochTable: LogExtension = {
   schema: SCHEMA,
   // How far a partition is settled may lag behind, as ever.
   copied: ["uplink_identity", "uplink_place", "uplink_epoch", "uplink_side_producer", "uplink_window"],
+  upkeep: ["open", "adopt", "settle", "renew"],
   prepare,
 };
 

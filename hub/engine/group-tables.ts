@@ -27,6 +27,8 @@ export const groupTables: LogExtension = {
   schema: SCHEMA,
   // A group that goes back a little reads some records again.
   copied: ["committed_offset"],
+  // Consumers go on while producers wait for room.
+  upkeep: ["commitOffsets", "deleteOffsets", "forgetTopic"],
   prepare,
 };
 

@@ -7,7 +7,7 @@
  * readers hold nothing from one step to the next, so that the wait is one step of theirs.
  */
 import type { Database } from "better-sqlite3";
-import { PAGE_BYTES } from "./open-database.ts";
+import { PAGE_BYTES } from "./schema.ts";
 
 /** How long commits may wait for readers; a reader that takes longer is waited for again after more has been written. */
 const CHECKPOINT_WAIT_MS_MAX = 250;

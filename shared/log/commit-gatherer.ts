@@ -115,8 +115,9 @@ class Packer {
   }
 
   addPart(part: CommitPart): void {
-    for (const { partition, records } of part.appends) this.#addRecords(partition.id, records);
-    for (const call of part.calls) this.#operations.push({ type: "call", call });
+    const number = this.#settlers.length;
+    for (const { partition, records } of part.appends) this.#addRecords(partition.id, records, number);
+    for (const call of part.calls) this.#operations.push({ type: "call", call, part: number });
     this.#want(part.durability);
     const appendCount = part.appends.length;
     this.#settlers.push({
@@ -177,11 +178,11 @@ class Packer {
     };
   }
 
-  #addRecords(partitionId: number, records: OpenBatch): void {
+  #addRecords(partitionId: number, records: OpenBatch, part: number): void {
     const { recordCount, baseTimestamp, maxTimestamp } = records;
     const stretch = this.#addBytes(new Uint8Array(records.buffer, 0, records.bytes));
     const what = { recordCount, baseTimestamp, maxTimestamp };
-    this.#operations.push({ type: "append-records", partitionId, ...stretch, ...what });
+    this.#operations.push({ type: "append-records", partitionId, ...stretch, ...what, part });
   }
 
   #addBytes(piece: Uint8Array): { from: number; to: number } {

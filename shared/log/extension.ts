@@ -17,6 +17,11 @@ export type LogExtension = {
   readonly copied?: readonly string[];
   /** Tables that mean nothing, or the wrong thing, once records may be missing: a salvage leaves their rows out. */
   readonly leftOut?: readonly string[];
+  /**
+   * Methods that a full log still runs, because they empty it or keep its books: they touch the same few pages over and
+   * over (page-room.ts).
+   */
+  readonly upkeep?: readonly string[];
   /** Prepares its statements once and returns its methods. A method must not open a transaction of its own. */
   prepare(database: Database): ExtensionMethods;
 };

@@ -13,14 +13,18 @@ import type { StoredIncident } from "./salvage/incidents.ts";
 /** A stretch of the commit's bytes: `from` inclusive, `to` exclusive. */
 export type Stretch = { readonly from: number; readonly to: number };
 
+/** Operations with the same number are done all or none. */
+type OfPart = { readonly part?: number };
+
 export type CommitOperation =
-  | ({ readonly type: "append-records"; readonly partitionId: number } & Stretch & {
+  | ({ readonly type: "append-records"; readonly partitionId: number } & Stretch &
+      OfPart & {
         readonly recordCount: number;
         readonly baseTimestamp: Timestamp;
         readonly maxTimestamp: Timestamp;
       })
   | ({ readonly type: "append-batch"; readonly partitionId: number; readonly keepsProducer: boolean } & Stretch)
-  | { readonly type: "call"; readonly call: ExtensionCall }
+  | ({ readonly type: "call"; readonly call: ExtensionCall } & OfPart)
   | { readonly type: "trim"; readonly partitionId: number; readonly before: Offset }
   | {
       readonly type: "retain";

@@ -11,13 +11,8 @@ import Database from "better-sqlite3";
 import { StreamError } from "../errors.ts";
 import type { Durability } from "../record.ts";
 import { ensureFormat } from "./log-format.ts";
-import { LOG_FILE_NAME } from "./schema.ts";
+import { LOG_FILE_NAME, PAGE_BYTES } from "./schema.ts";
 
-/**
- * A small commit writes whole pages, so small pages spare the SD card: 8 records a commit over 4 partitions cost 2.4 kB
- * a record with pages of 1 KiB and 4.8 kB with SQLite's default of 4; large commits are no slower.
- */
-export const PAGE_BYTES = 1024;
 /** The WAL is cut back to this after a checkpoint that emptied it. */
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 /**

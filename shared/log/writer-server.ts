@@ -6,7 +6,7 @@
  * A commit that only wants `os` runs with synchronous=NORMAL and is answered before it is flushed; a flush follows
  * within FLUSH_DELAY_MS or with the next commit that wants one.
  *
- * When the disk is full (disk-reserve.ts) the thread goes on with the operations that free, refuses all others with
+ * When the disk is full (disk-reserve.ts) the thread goes on with the operations that free or keep the books, refuses all others with
  * LOG_FULL, and comes back by itself when there is room.
  */
 import { closeSync, fdatasyncSync, fstatSync, openSync } from "node:fs";
@@ -27,13 +27,15 @@ import type { CommitOperation, OperationResult, PartitionPlace, ToWorker, Worker
 import { ensureLogId } from "./log-id.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
-import { BUSY_TIMEOUT_MS, PAGE_BYTES, UNFLUSHED_COMMITS_MAX, setSynchronous } from "./open-database.ts";
+import { PageRoom } from "./page-room.ts";
+import { BUSY_TIMEOUT_MS, UNFLUSHED_COMMITS_MAX, setSynchronous } from "./open-database.ts";
 import { runQuery } from "./run-query.ts";
 import { loadIncidents } from "./salvage/incidents.ts";
 import { CatalogKeeper } from "./salvage/catalog-keeper.ts";
 import { listQuarantines, removeQuarantine } from "./salvage/quarantine.ts";
 import { noteRunning, noteStopped, noteSuspicion } from "./salvage/suspicion.ts";
-import { LOG_FILE_NAME } from "./schema.ts";
+import { LOG_FILE_NAME, PAGE_BYTES } from "./schema.ts";
+import { Upkeep } from "./upkeep.ts";
 import { answer, damageTo, post, sqliteError } from "./worker-port.ts";
 
 /** Bytes in the WAL that make a checkpoint due; never more than the reserve, which may have to take them. */
@@ -76,6 +78,8 @@ export class WriterServer {
   readonly #writer: LogWriter;
   readonly #reader: LogReader;
   readonly #extensions: ReadonlyMap<string, ExtensionMethods>;
+  readonly #upkeep: Upkeep;
+  readonly #pages: PageRoom;
   readonly #rowsWritten: Statement<[], number>;
   readonly #walHandle: number;
   #synchronous: Durability = "fsync";
@@ -104,6 +108,8 @@ export class WriterServer {
     this.#rowsWritten = this.#database.prepare<[], number>("SELECT total_changes()").pluck();
     for (const extension of extensions) this.#database.exec(extension.schema);
     this.#extensions = new Map(extensions.map((extension) => [extension.name, extension.prepare(this.#database)]));
+    this.#upkeep = new Upkeep(extensions, this.#extensions);
+    this.#pages = new PageRoom(this.#database);
     const logId = ensureLogId(this.#database);
     const onCounting = (bytes: number): void => post(port, { type: "counting", bytes });
     this.#writer = new LogWriter(this.#database, { extensions: this.#extensions, clock, onCounting });
@@ -168,18 +174,18 @@ export class WriterServer {
     this.#sweepSoon();
   }
 
-  /** All of the commit, or on a full disk that part of it which frees; the other operations are refused one by one. */
+  /** All of the commit, or on a full disk that part of it which is upkeep; the other operations are refused one by one. */
   #storeWhatFits(message: Commit): Stored {
     if (this.#reserve.isHeld) {
       // So that the reserve can take what the WAL holds.
       if (this.#checkpointer.isDueWith(bytesOf(message))) this.#checkpoint("RESTART");
       const all = this.#storeIfRoom(message, () => true) ?? this.#storeAfterCheckpoint(message);
       this.#tellRoom(all !== undefined);
-      const stored = all ?? this.#storeIfRoom(message, frees);
+      const stored = all ?? this.#storeIfRoom(message, this.#upkeep.of(message.operations));
       if (stored !== undefined) return stored;
       this.#reserve.release();
     }
-    return this.#store(message, frees);
+    return this.#store(message, this.#upkeep.of(message.operations));
   }
 
   /** The room may be in the WAL itself, or in the database. */
@@ -190,8 +196,8 @@ export class WriterServer {
 
   /** Undefined when the disk has no room for it; nothing has changed then. */
   #storeIfRoom(message: Commit, isTaken: (operation: CommitOperation) => boolean): Stored | undefined {
-    if (message.operations.some((each) => isTaken(each) && !frees(each)) && !this.#hasRoomFor(message))
-      return undefined;
+    const isMore = message.operations.some((each) => isTaken(each) && !this.#upkeep.has(each));
+    if (isMore && !this.#hasRoomFor(message)) return undefined;
     try {
       return this.#store(message, isTaken);
     } catch (error) {
@@ -206,10 +212,10 @@ export class WriterServer {
    */
   #hasRoomFor(message: Commit): boolean {
     const bytes = this.#checkpointer.walBytes + bytesOf(message);
+    if (!this.#pages.hasFor(bytesOf(message))) return false;
     const { freeBytes } = this.#reserve;
     if (freeBytes >= bytes + Math.max(bytes, WAL_ROOM_BYTES)) return true;
-    const freePages = Number(this.#database.pragma("freelist_count", { simple: true }));
-    const growth = Math.max(0, bytes - freePages * PAGE_BYTES);
+    const growth = Math.max(0, bytes - this.#pages.freeBytes);
     // The WAL is written over from its beginning, so what it has is room too, but for itself alone.
     const walRoom = freeBytes - growth + fstatSync(this.#walHandle).size;
     return freeBytes >= growth && walRoom >= Math.max(bytes, WAL_ROOM_BYTES);
@@ -437,20 +443,6 @@ export class WriterServer {
     post(this.#port, { type: "closed" });
     this.#port.close();
   }
-}
-
-const FREEING: ReadonlySet<CommitOperation["type"]> = new Set([
-  "trim",
-  "retain",
-  "mark-age",
-  "delete-topic",
-  "expire-producers",
-  "barrier",
-]);
-
-/** What a full log still does: such operations need a few pages, and free many or none. */
-function frees({ type }: CommitOperation): boolean {
-  return FREEING.has(type);
 }
 
 function appends({ type }: CommitOperation): boolean {

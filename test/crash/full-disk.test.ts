@@ -10,6 +10,7 @@ import type { TestContext } from "node:test";
 import { encodeRecords } from "../../shared/batch/records.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
+import { workerFile } from "../../shared/worker-file.ts";
 import { openLog } from "../support/open-log.ts";
 import { fillUp, smallDisk } from "../support/small-disk.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -21,9 +22,10 @@ const DEADLINE_MS = 20_000;
 
 const batch = (bytes: number): Buffer => encodeRecords([{ timestamp: 1, key: null, value: Buffer.alloc(bytes, "a") }]);
 
-async function open(t: TestContext, directory: string) {
+async function open(t: TestContext, directory: string, worker = "../support/log-worker") {
   const rooms: boolean[] = [];
   const log = await openLog(t, directory, {
+    worker: workerFile(import.meta.url, worker),
     hasReaderThread: true,
     reserveBytes: RESERVE_BYTES,
     onRoom: (room) => rooms.push(room),
@@ -88,6 +90,20 @@ suite("full disk", () => {
     rmSync(other);
     await appendAgain(log, at);
     assert.deepEqual(fatal, []);
+  });
+
+  test("filled by somebody else to the last byte, it notes what the hub has", async (t) => {
+    const disk = smallDisk(t, DISK_MIB);
+    const { log, at, fatal } = await open(t, path.join(disk, "data"), "../../agent/log-worker");
+    for (let i = 0; i < 300; i++) await log.append(at, batch(20_000), "os");
+    const other = fillUp(disk);
+    await appendUntilFull(log, at, 20_000);
+    for (let settled = 1; settled <= 300; settled++) {
+      await log.call([{ extension: "uplink", method: "settle", args: [{ laneId: at.id, settled }] }]);
+    }
+    assert.deepEqual(fatal, []);
+    rmSync(other);
+    await appendAgain(log, at);
   });
 
   test("that somebody else takes even the reserve's room keeps it full only as long as the disk is", async (t) => {

@@ -6,8 +6,8 @@
 import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Database } from "better-sqlite3";
-import { PAGE_BYTES, UNFLUSHED_COMMITS_MAX, openForReading } from "../open-database.ts";
-import { LOG_FILE_NAME } from "../schema.ts";
+import { UNFLUSHED_COMMITS_MAX, openForReading } from "../open-database.ts";
+import { LOG_FILE_NAME, PAGE_BYTES } from "../schema.ts";
 import { CATALOG_FILE_NAME, readCatalogFrom } from "./log-catalog.ts";
 import type { LogCatalog } from "./log-catalog.ts";
 import { PageFile } from "./page-file.ts";

@@ -5,7 +5,8 @@
 import type { Database } from "better-sqlite3";
 import type { Clock } from "../../clock.ts";
 import type { Offset } from "../../ids.ts";
-import { PAGE_BYTES, openForWriting } from "../open-database.ts";
+import { openForWriting } from "../open-database.ts";
+import { PAGE_BYTES } from "../schema.ts";
 import { findDamage } from "./find-damage.ts";
 import { saveIncident } from "./incidents.ts";
 import { loadCatalog } from "./log-catalog.ts";

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { CommitOperation } from "../../../../shared/log/log-messages.ts";
+import { Upkeep } from "../../../../shared/log/upkeep.ts";
+
+const none = (): undefined => undefined;
+const books = { name: "books", schema: "", upkeep: ["settle"], prepare: () => ({ settle: none, put: none }) };
+const methods = new Map([["books", books.prepare()]]);
+const called = (method: string, part?: number): CommitOperation => ({
+  type: "call",
+  call: { extension: "books", method, args: undefined },
+  ...(part === undefined ? {} : { part }),
+});
+
+test("upkeep: what frees, and the methods that an extension names", () => {
+  const upkeep = new Upkeep([books], methods);
+  const trim: CommitOperation = { type: "trim", partitionId: 1, before: 5 };
+  const operations = [trim, called("settle"), called("put")];
+  assert.deepEqual(operations.map(upkeep.of(operations)), [true, true, false]);
+});
+
+test("upkeep: of a part of a commit all or none", () => {
+  const upkeep = new Upkeep([books], methods);
+  const operations = [called("settle", 0), called("put", 0), called("settle", 1), called("settle")];
+  assert.deepEqual(operations.map(upkeep.of(operations)), [false, false, true, true]);
+});
+
+test("upkeep: an extension that names a method it does not have is a mistake", () => {
+  assert.throws(() => new Upkeep([{ ...books, upkeep: ["settel"] }], methods), /no method books.settel/);
+});
