@@ -12,6 +12,9 @@ const FREEING: ReadonlySet<CommitOperation["type"]> = new Set([
   "barrier",
 ]);
 
+/** Make room in the end, and need more than a few pages meanwhile. */
+const COMPACTING: ReadonlySet<CommitOperation["type"]> = new Set(["replace-batches", "compaction-checkpoint"]);
+
 export class Upkeep {
   /** `extension.method` */
   readonly #methods: ReadonlySet<string>;
@@ -31,6 +34,11 @@ export class Upkeep {
     if (operation.type !== "call") return FREEING.has(operation.type);
     const { extension, method } = operation.call;
     return this.#methods.has(`${extension}.${method}`);
+  }
+
+  /** Whether the log is fuller after it. */
+  fills(operation: CommitOperation): boolean {
+    return !this.has(operation) && !COMPACTING.has(operation.type);
   }
 
   /** Which operations of a commit are upkeep; of a part of it all or none. */

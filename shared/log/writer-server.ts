@@ -212,7 +212,8 @@ export class WriterServer {
    */
   #hasRoomFor(message: Commit): boolean {
     const bytes = this.#checkpointer.walBytes + bytesOf(message);
-    if (!this.#pages.hasFor(bytesOf(message))) return false;
+    if (message.operations.some((each) => this.#upkeep.fills(each)) && !this.#pages.hasFor(bytesOf(message)))
+      return false;
     const { freeBytes } = this.#reserve;
     if (freeBytes >= bytes + Math.max(bytes, WAL_ROOM_BYTES)) return true;
     const growth = Math.max(0, bytes - this.#pages.freeBytes);

@@ -415,7 +415,7 @@ test("damage: a batch that fails its CRC is skipped and reported, never served",
 test("full: a commit that does not fit is refused as a whole and nothing of it appears; room brings it back", async (t) => {
   const { log, at } = await withTopic(t);
   const pages = (await log.query({ extension: "test", method: "pages", args: undefined })) as number;
-  await log.query({ extension: "test", method: "capPages", args: pages + 4 });
+  await log.query({ extension: "test", method: "capPages", args: pages + 40 });
   const big = encodeRecords([{ timestamp: 1, key: null, value: Buffer.alloc(100_000) }]);
 
   await assert.rejects(log.append(at, big, "fsync"), { code: "LOG_FULL" });

@@ -17,6 +17,9 @@ test("upkeep: what frees, and the methods that an extension names", () => {
   const trim: CommitOperation = { type: "trim", partitionId: 1, before: 5 };
   const operations = [trim, called("settle"), called("put")];
   assert.deepEqual(operations.map(upkeep.of(operations)), [true, true, false]);
+  const filling = operations.map((each) => upkeep.fills(each));
+  assert.deepEqual(filling, [false, false, true]);
+  assert.equal(upkeep.fills({ type: "replace-batches", partitionId: 1, replacements: [], from: 0, to: 0 }), false);
 });
 
 test("upkeep: of a part of a commit all or none", () => {
