@@ -19,6 +19,8 @@ import type { TopicPolicy } from "./route.ts";
 const TRIM_VISIBLE_MS = 1000;
 /** The share of what a round set out to free that must be seen before the next. */
 const TRIM_VISIBLE_SHARE = 0.5;
+/** A log that has refused a commit is taken to be full until something is freed, or for so long: then one commit tries. */
+const REFUSAL_BELIEVED_MS = 10_000;
 
 export type RoomLog = Pick<PartitionedLog, "topics" | "trim" | "call">;
 
@@ -48,7 +50,7 @@ export class LogRoom {
   #admittedPriorityMin = -Infinity;
   #round: TrimRound | undefined;
   #trimsOnTheirWay = 0;
-  #isRefusing = false;
+  #refusal: { readonly usedBytes: number; readonly untilMs: number } | undefined;
 
   constructor(options: LogRoomOptions) {
     this.#options = options;
@@ -61,12 +63,13 @@ export class LogRoom {
 
   /** The log has refused a commit for want of room, whatever its size says. */
   sawFull(): void {
-    this.#isRefusing = true;
+    const { space, clock } = this.#options;
+    this.#refusal = { usedBytes: space.usedBytes, untilMs: clock.monotonicMs() + REFUSAL_BELIEVED_MS };
   }
 
   /** The log has taken a commit. */
   sawStored(): void {
-    this.#isRefusing = false;
+    this.#refusal = undefined;
   }
 
   /** Looks again. `incoming`: what is about to be stored; its bytes count as used. */
@@ -74,7 +77,7 @@ export class LogRoom {
     const { space } = this.#options;
     const { trims, admittedPriorityMin } = decideOverflow<LogPartition>({
       capBytes: space.capBytes,
-      usedBytes: Math.max(space.usedBytes + incoming.bytes, this.#isRefusing ? space.capBytes : 0),
+      usedBytes: Math.max(space.usedBytes + incoming.bytes, this.#isRefusing() ? space.capBytes : 0),
       incomingPriority: incoming.priority,
       partitions: this.#stored(),
     });
@@ -85,6 +88,12 @@ export class LogRoom {
       deadlineMs: this.#options.clock.monotonicMs() + TRIM_VISIBLE_MS,
     };
     for (const trim of trims) this.#trim(trim);
+  }
+
+  #isRefusing(): boolean {
+    const { space, clock } = this.#options;
+    const refusal = this.#refusal;
+    return refusal !== undefined && space.usedBytes >= refusal.usedBytes && clock.monotonicMs() < refusal.untilMs;
   }
 
   #isTrimming(): boolean {

@@ -516,6 +516,23 @@ test("overflow, block: publishers wait until there is room, then all is stored i
   assert.equal(ingest.stats().duplicateMessages, 3);
 });
 
+test("overflow, block: a log that refused a commit, whatever its size says, is tried again when something was freed", async (t) => {
+  const routes = [{ match: "#", topic: "full", key: "k", overflow: "block" as const }];
+  const { log, publish, answers, values } = await full(t, "block", { routes, capBytes: 1_000_000 });
+  for (const dup of [false, true]) {
+    publish({ messageId: 6, payload: "6", dup });
+    log.take()?.failed(new StreamError("LOG_FULL", "no page is left"));
+  }
+  publish({ messageId: 6, payload: "6", dup: true });
+  assert.equal(log.take(), undefined);
+  assert.deepEqual(answers, ["LOG_FULL", "LOG_FULL"]);
+  // The uplink trims what the hub has.
+  const partition = log.topics.get("full")!.partitions.find((each) => each.bytes > 0)!;
+  await log.trim(partition, partition.logStartOffset + 1);
+  log.commit();
+  assert.deepEqual([answers, values().at(-1)], [["LOG_FULL", "LOG_FULL", "ok"], "6"]);
+});
+
 test("overflow, block: what waits is bounded", async (t) => {
   const { publish, answers, ledger, log } = await full(t, "block", { limits: { waitingMessagesMax: 1 } });
   publish({ messageId: 6 });

@@ -11,7 +11,7 @@ import { ManualLog } from "./manual-log.ts";
 type Mutable = { -readonly [Key in keyof LogPartition]: LogPartition[Key] };
 
 /** A log with one partition of 100 records in 1000 bytes. */
-async function room(over: Partial<LogRoomOptions> = {}) {
+async function room({ capBytes = 1000, ...over }: Partial<LogRoomOptions> & { readonly capBytes?: number } = {}) {
   const log = new ManualLog();
   await log.createTopic({ name: "t", partitionCount: 1 });
   const partition = log.partition("t", 0) as Mutable;
@@ -22,7 +22,7 @@ async function room(over: Partial<LogRoomOptions> = {}) {
   const made = new LogRoom({
     log: log.asLog,
     clock: { wallMs: () => nowMs, monotonicMs: () => nowMs },
-    space: fixedSpace(log, 1000),
+    space: fixedSpace(log, capBytes),
     ledger: losses,
     policyOf: () => ({ acks: "all", catchUp: "in-order", overflow: "drop-oldest", priority: 0, partitions: 1 }),
     pendingFrom: () => 0,
@@ -89,4 +89,36 @@ test("log room: a trim that fails loses nothing, is told, and is tried again", a
   logRoom.consider(incoming);
   await turn();
   assert.equal(log.trims.length, 1);
+});
+
+const blocking: Pick<LogRoomOptions, "policyOf"> = {
+  policyOf: () => ({ acks: "all", catchUp: "in-order", overflow: "block", priority: 0, partitions: 1 }),
+};
+
+test("log room: a log that refused a commit is full until something is freed", async () => {
+  const { room: logRoom, log, partition } = await room({ ...blocking, capBytes: 10_000 });
+  logRoom.sawFull();
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, Infinity);
+  partition.bytes = 999;
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, -Infinity);
+  assert.equal(log.trims.length, 0);
+});
+
+test("log room: where nothing is freed, one commit tries after a while, for the room may be another's", async () => {
+  const { room: logRoom, pass } = await room({ ...blocking, capBytes: 10_000 });
+  logRoom.sawFull();
+  pass(9999);
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, Infinity);
+  pass(1);
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, -Infinity);
+  logRoom.sawFull();
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, Infinity);
+  logRoom.sawStored();
+  logRoom.consider(incoming);
+  assert.equal(logRoom.admittedPriorityMin, -Infinity);
 });
