@@ -87,8 +87,8 @@ export class AgentWorld {
   readonly publishers: readonly VirtualPublisher[];
   /** Of the books, by either side. */
   readonly alarms: string[] = [];
-  /** When each topic had its partitions: until then messages wait without a time. */
-  readonly topicMadeAtMs = new Map<string, number>();
+  /** When each topic was made, and made again after a power cut: until then messages wait without a time. */
+  readonly topicMadeAtMs: { readonly topic: string; readonly atMs: number }[] = [];
   /** Boots in which the time became known, and not forgotten. */
   readonly bootsWithTime = new Set<number>();
   readonly #options: AgentWorldOptions;
@@ -178,12 +178,8 @@ export class AgentWorld {
       historyPercent: 20,
       trimBytes: TRIM_BYTES,
     });
-    log.onCommit((changed) => {
-      for (const { topic } of changed) {
-        if (!this.topicMadeAtMs.has(topic)) this.topicMadeAtMs.set(topic, this.gateway.trueMs);
-      }
-      runner.addSources(changed);
-    });
+    log.onCommit((changed) => runner.addSources(changed));
+    log.onTopicMade = (topic) => void this.topicMadeAtMs.push({ topic, atMs: this.gateway.trueMs });
     const qosTwo = await QosTwoPackets.load(log);
     const { capBytes } = this.#options;
     const disk = this.disk;
@@ -254,7 +250,9 @@ export class AgentWorld {
     this.kill();
   }
 
-  advance(ms: number): void {
+  /** What is at hand is done first: nothing in a process takes as long as that. */
+  async advance(ms: number): Promise<void> {
+    await settled();
     this.gateway.advance(ms);
     this.#noteTime();
     const link = this.#link;
@@ -383,7 +381,7 @@ export class AgentWorld {
       hasMoved = this.log?.step() === true || hasMoved;
       await settled();
       if (!hasMoved && !this.#isAtRest) hasMoved = true;
-      this.advance(hasMoved ? 20 : 15_000);
+      await this.advance(hasMoved ? 20 : 15_000);
       quiet = hasMoved ? 0 : quiet + 1;
     }
   }

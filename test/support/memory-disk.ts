@@ -19,6 +19,7 @@ import type { Commit } from "../../shared/log/commit-gatherer.ts";
 import type { ExtensionMethods } from "../../shared/log/extension.ts";
 import type { CommitOperation, OperationResult, PartitionPlace } from "../../shared/log/log-messages.ts";
 import type { ExtensionCall, MergedBatch, MergeRequest } from "../../shared/log/partitioned-log.ts";
+import { Upkeep } from "../../shared/log/upkeep.ts";
 
 export type StoredBatch = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly batch: Buffer };
 
@@ -43,6 +44,7 @@ const extensions = [epochTable, ledgerTable, clockTable, qosTwoExtension, duplic
 export class MemoryDisk {
   #database = new Database(":memory:");
   #methods: ReadonlyMap<string, ExtensionMethods>;
+  readonly #upkeep: Upkeep;
   #partitions: StoredPartition[] = [];
   /** What is left of it all by a power cut; undefined while everything is flushed. */
   #flushed: Image | undefined;
@@ -50,6 +52,7 @@ export class MemoryDisk {
   constructor() {
     for (const { schema } of extensions) this.#database.exec(schema);
     this.#methods = prepared(this.#database);
+    this.#upkeep = new Upkeep(extensions, this.#methods);
   }
 
   get partitions(): readonly StoredPartition[] {
@@ -61,16 +64,17 @@ export class MemoryDisk {
   }
 
   /**
-   * One transaction; flushed at its end if that was asked for. `isFull`: only what frees is taken, the rest is refused
+   * One transaction; flushed at its end if that was asked for. `isFull`: only upkeep is taken, the rest is refused
    * one by one, as writer-server.ts does.
    */
   store({ operations, bytes, durability }: Commit, isFull = false): Stored {
     if (durability === "os") this.#flushed ??= this.#takeImage();
     else this.#flushed = undefined;
     const changed = new Set<StoredPartition>();
+    const isUpkeep = this.#upkeep.of(operations);
     const run = this.#database.transaction(() =>
       operations.map((operation) =>
-        isFull && !frees(operation) ? { failure: fullDisk } : { value: this.#run(operation, bytes, changed) },
+        isFull && !isUpkeep(operation) ? { failure: fullDisk } : { value: this.#run(operation, bytes, changed) },
       ),
     );
     return { results: run(), changed: [...changed].map(placeOf) };
@@ -161,10 +165,6 @@ export class MemoryDisk {
   #takeImage(): Image {
     return { tables: this.#database.serialize(), partitions: this.#partitions.map(copyOf) };
   }
-}
-
-function frees({ type }: CommitOperation): boolean {
-  return type === "trim" || type === "barrier";
 }
 
 function prepared(database: Database.Database): ReadonlyMap<string, ExtensionMethods> {

@@ -31,6 +31,8 @@ export class MemoryLog {
   readonly #gatherer = new CommitGatherer();
   readonly #commitListeners = new Set<(changed: readonly LogPartition[]) => void>();
   readonly #fatalListeners = new Set<(error: Error) => void>();
+  /** Where messages wait for a topic, they get their time now. */
+  onTopicMade: (topic: string) => void = () => undefined;
   #isRequested = false;
   #taken: Commit | undefined;
   #stored: Answer | undefined;
@@ -96,6 +98,7 @@ export class MemoryLog {
     const topic = { name, id: Buffer.alloc(16), config: {} };
     const places = await this.#submit({ type: "create-topic", topic, partitionCount }, "fsync");
     for (const place of places as PartitionPlace[]) this.#addView(place);
+    this.onTopicMade(name);
     return this.topics.get(name) as LogTopic;
   }
 

@@ -94,7 +94,7 @@ class History {
     const publisher = this.#any(world.publishers);
     const kind = this.#random();
     if (agent === undefined) {
-      this.world.advance(this.#below(2 * SECOND_MS));
+      await this.world.advance(this.#below(2 * SECOND_MS));
       return this.#start();
     }
     if (kind < 0.2) {
@@ -107,13 +107,13 @@ class History {
     else if (kind < 0.7) this.#moveLog();
     else if (kind < 0.9) await world.deliver();
     else if (kind < 0.92) publisher.disconnect();
-    else if (kind < 0.95) this.#pass();
+    else if (kind < 0.95) await this.#pass();
     else if (kind < 0.97) {
       if (this.#chance(this.#faults.overflow === true ? 0.3 : 0.8)) world.connect();
     } else if (kind < 0.98) await world.cut();
     else if (kind < 0.985 && this.#faults.kills === true) world.kill();
     else if (kind < 0.99 && this.#faults.powerCuts === true) this.#cutPower();
-    else if (this.#faults.jumps === true) this.#turnClock();
+    else if (this.#faults.jumps === true) await this.#turnClock();
     if (log === undefined) throw new Error("an agent without a log");
   }
 
@@ -126,9 +126,9 @@ class History {
     log?.step();
   }
 
-  #pass(): void {
+  async #pass(): Promise<void> {
     const long = this.#chance(0.1);
-    this.world.advance(long ? this.#below(700 * SECOND_MS) : this.#below(2 * SECOND_MS));
+    await this.world.advance(long ? this.#below(700 * SECOND_MS) : this.#below(2 * SECOND_MS));
   }
 
   async #start(): Promise<void> {
@@ -157,13 +157,13 @@ class History {
     gateway.boot({ offMs, aheadMs: shown - trueMs });
   }
 
-  #turnClock(): void {
+  async #turnClock(): Promise<void> {
     const { gateway, agent, storedClock } = this.world;
     const status = agent?.time.status();
     if (this.#chance(0.4)) {
       gateway.synchronize(this.#error());
       // The agent looks once a second; what jumps before that has jumped unseen.
-      this.world.advance(1500);
+      await this.world.advance(1500);
     }
     // A process that starts after a jump has the monotonic clock of its boot to tell it by, once the time is on the disk.
     else if (status?.isKnown === true && storedClock.saved?.bootId === gateway.bootId) {
