@@ -10,7 +10,8 @@
  *   restored   at the boot only minutes after the time that was last known on another one: systems without a battery save
  *              the time when they shut down and take it up again when they boot (fake-hwclock), as if none had passed
  *   ahead      years after the last known time
- *   unconfirmed   on the first start of all, by anybody: it may be the date of the card's image
+ *   unconfirmed   at a boot, by anybody: it may be the date of the card's image, or of a battery that ran out and was
+ *              changed; a clock that is wrong by days and could be right looks like one that is right
  * None of that is proof. A doubt costs little: the records are stamped provisionally and get their time when the hub has
  * told it, which is before they leave.
  *
@@ -190,12 +191,14 @@ export class ClockState {
       return;
     }
     this.#doubt = undefined;
+    // Where boots cannot be told apart, most starts are of the program alone.
+    const isNewBoot = saved === undefined || bootId !== undefined;
     if (wallMs < this.#floorMs) this.#doubt = "behind";
     else if (saved !== undefined && wallMs - saved.savedAtMs > AHEAD_MS) this.#doubt = "ahead";
     // As it was when the machine booted: this may be a later process of the boot.
     else if (saved !== undefined && bootId !== undefined && wallMs - bootMs - saved.savedAtMs < RESTORED_MS) {
       this.#doubt = "restored";
-    } else if (saved === undefined && !isSet) this.#doubt = "unconfirmed";
+    } else if (isNewBoot && !isSet) this.#doubt = "unconfirmed";
     else this.#source = "system";
   }
 }

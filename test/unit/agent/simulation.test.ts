@@ -144,7 +144,7 @@ class History {
     this.#boot();
   }
 
-  /** Off for a while; then a clock that is right, or wrong in a way that the agent promises to notice. */
+  /** Off for a while; then a clock that is right, or wrong in any way. */
   #boot(): void {
     const { gateway, storedClock } = this.world;
     const offMs = this.#below(3 * 24 * HOUR_MS);
@@ -153,7 +153,8 @@ class History {
     const lastKnownMs = storedClock.saved?.savedAtMs ?? trueMs;
     const restored = Math.min(trueMs, lastKnownMs + this.#below(RESTORED_MS / 2));
     const behind = lastKnownMs - this.#below(100 * HOUR_MS);
-    const shown = this.#any([0, restored, behind, trueMs + 10 * YEAR_MS]);
+    const plausible = trueMs + this.#below(60 * 24 * HOUR_MS) - this.#below(offMs);
+    const shown = this.#any([0, restored, behind, plausible, trueMs + 10 * YEAR_MS]);
     gateway.boot({ offMs, aheadMs: shown - trueMs });
   }
 
@@ -210,7 +211,7 @@ const kinds: { readonly name: string; readonly faults: Faults }[] = [
   { name: "clients and links that break", faults: {} },
   { name: "a log without room", faults: { overflow: true } },
   { name: "a disk that refuses and fails", faults: { disk: true, kills: true } },
-  { name: "power cuts and clocks that cannot be right", faults: { kills: true, powerCuts: true, jumps: true } },
+  { name: "power cuts and clocks that are wrong", faults: { kills: true, powerCuts: true, jumps: true } },
   { name: "everything at once", faults: { overflow: true, disk: true, kills: true, powerCuts: true, jumps: true } },
 ];
 

@@ -18,6 +18,9 @@ const DAY_MS = 86_400_000;
 /** It has run before, and knew the time. */
 const saved = { savedAtMs: NOW_MS - DAY_MS, offsetMs: NOW_MS - 9 * DAY_MS, bootId: "boot-0" };
 
+/** Another process of this boot knew the time. */
+const knownInThisBoot = { savedAtMs: NOW_MS - 1000, offsetMs: NOW_MS - 5000, bootId: "boot-1" };
+
 /** A gateway: a log that outlives its processes, and clocks that the test turns. */
 function gateway(t: TestContext) {
   t.mock.timers.enable({ apis: ["setInterval"] });
@@ -95,7 +98,7 @@ async function allWritten(): Promise<void> {
 suite("agent clock", () => {
   test("a clock that is right: records have its time, and it is remembered for the next boot", async (t) => {
     const { machine, start, pass, reboot } = gateway(t);
-    const first = await start();
+    const first = await start(knownInThisBoot);
     assert.equal(first.stamp(), NOW_MS);
     pass(HOUR_MS);
     assert.deepEqual([first.stamp(), first.wallMs()], [NOW_MS + HOUR_MS, NOW_MS + HOUR_MS]);
@@ -143,6 +146,24 @@ suite("agent clock", () => {
     assert.equal(clock.stamp(), machine.nowMs);
   });
 
+  for (const { name, aheadMs, quality } of [
+    { name: "right", aheadMs: 0, quality: undefined },
+    { name: "ten days ahead", aheadMs: 10 * DAY_MS, quality: "corrected" },
+    { name: "hours behind", aheadMs: -5 * HOUR_MS, quality: "corrected" },
+  ]) {
+    test(`a later boot with a clock that could be right, and is ${name}: records leave with the time at which they came`, async (t) => {
+      const { machine, start, pass, hubSpeaks, told } = gateway(t);
+      machine.aheadMs = aheadMs;
+      const clock = await start();
+      assert.equal(clock.status().doubt, "unconfirmed");
+      const stamp = clock.stamp();
+      pass(HOUR_MS);
+      hubSpeaks(clock);
+      assert.deepEqual(told(clock, stamp), { timestamp: NOW_MS, quality });
+      assert.equal(clock.stamp(), machine.nowMs);
+    });
+  }
+
   test("without a clock: stamps are provisional until the hub speaks, and get their time then", async (t) => {
     const { machine, log, start, pass, hubSpeaks, told } = gateway(t);
     machine.aheadMs = -NOW_MS;
@@ -186,7 +207,7 @@ suite("agent clock", () => {
 
   test("off before the time was known: the order and the distances are right, and the record says that the hour is a guess", async (t) => {
     const { machine, start, pass, reboot, hubSpeaks, told } = gateway(t);
-    const known = await start();
+    const known = await start(knownInThisBoot);
     pass(HOUR_MS);
     await known.close();
     reboot("boot-2", DAY_MS);
@@ -204,7 +225,7 @@ suite("agent clock", () => {
 
   test("a jump of the system clock reaches no record, not even the first one after it", async (t) => {
     const { machine, start, pass } = gateway(t);
-    const clock = await start();
+    const clock = await start(knownInThisBoot);
     for (const jumpMs of [5000 * DAY_MS, -HOUR_MS]) {
       machine.aheadMs = jumpMs;
       assert.equal(clock.stamp(), machine.nowMs);
@@ -231,7 +252,7 @@ suite("agent clock", () => {
 
   test("a restored clock is not believed by a later process of the boot either", async (t) => {
     const { machine, start, pass, reboot } = gateway(t);
-    const first = await start();
+    const first = await start(knownInThisBoot);
     await first.close();
     reboot("boot-2", DAY_MS);
     machine.aheadMs = -DAY_MS;
@@ -370,20 +391,22 @@ suite("agent clock", () => {
 
   test("a container that starts anew under the same kernel: what was known of the time before means nothing to it", async (t) => {
     const { machine, start, pass, reboot, hubSpeaks, told } = gateway(t);
-    const first = await start();
+    const first = await start(knownInThisBoot);
     pass(HOUR_MS);
     await first.close();
     reboot("boot-1", HOUR_MS);
     const second = await start();
-    assert.equal(second.status().isKnown, true);
-    assert.equal(told(second, second.stamp()).timestamp, machine.nowMs);
+    assert.equal(second.status().doubt, "unconfirmed");
+    const stamp = second.stamp();
+    const stampedAtMs = machine.nowMs;
     hubSpeaks(second);
+    assert.deepEqual(told(second, stamp), { timestamp: stampedAtMs, quality: undefined });
     assert.equal(second.stamp(), machine.nowMs);
   });
 
   test("a hub without a clock is not believed: records wait for a better one, or keep the time they had", async (t) => {
     const { machine, start } = gateway(t);
-    const clock = await start();
+    const clock = await start(knownInThisBoot);
     clock.hear({ hubMs: 60_000, askedAtMs: 0, answeredAtMs: 0 });
     assert.deepEqual([clock.stamp(), clock.status().source], [machine.nowMs, "system"]);
   });

@@ -26,9 +26,12 @@ function boot(
   return { state, timeAt: (bootMs: number) => state.offsetMs + bootMs };
 }
 
+/** The time was known in this boot, and the clock is right. */
+const known = () => boot(NOW_MS, { saved: { savedAtMs: NOW_MS - 1000, offsetMs: NOW_MS - MINUTE_MS, bootId: "now" } });
+
 suite("clock state", () => {
-  test("a clock that can be right is believed", () => {
-    const { state, timeAt } = boot(NOW_MS);
+  test("a clock that was known to be right in this boot is believed", () => {
+    const { state, timeAt } = known();
     assert.deepEqual([state.isKnown, state.source, state.isFollowing, state.doubt], [true, "system", true, undefined]);
     assert.equal(timeAt(2 * MINUTE_MS), NOW_MS + MINUTE_MS);
   });
@@ -50,6 +53,15 @@ suite("clock state", () => {
       assert.ok(timeAt(MINUTE_MS) >= NOW_MS - DAY_MS && timeAt(MINUTE_MS) < NOW_MS - DAY_MS + RESTORED_MS);
     });
   }
+
+  test("at a boot, what may be right is a guess until somebody confirms it: nobody knows for how long the gateway was off", () => {
+    for (const wallMs of [NOW_MS - DAY_MS + RESTORED_MS + MINUTE_MS, NOW_MS, NOW_MS + 10 * DAY_MS]) {
+      const { state, timeAt } = boot(wallMs);
+      assert.deepEqual([state.isKnown, state.doubt, timeAt(MINUTE_MS)], [false, "unconfirmed", wallMs]);
+      state.hear({ hubMs: NOW_MS + MINUTE_MS, askedAtBootMs: 2 * MINUTE_MS, answeredAtBootMs: 2 * MINUTE_MS });
+      assert.deepEqual([state.source, timeAt(MINUTE_MS), state.wasRight], ["hub", NOW_MS, wallMs === NOW_MS]);
+    }
+  });
 
   test("a first start has only the program's own age to go by: what may be right is a guess until somebody confirms it", () => {
     assert.equal(boot(BUILT_AT_MS - 1, { saved: null }).state.doubt, "behind");
@@ -110,7 +122,7 @@ suite("clock state", () => {
   });
 
   test("what the hub says of a clock that is right to the length of the way changes nothing", () => {
-    const { state, timeAt } = boot(NOW_MS);
+    const { state, timeAt } = known();
     state.hear({ hubMs: NOW_MS + JUMP_MS, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
     assert.deepEqual([state.source, timeAt(MINUTE_MS)], ["system", NOW_MS]);
     state.hear({ hubMs: NOW_MS + JUMP_MS + 1, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
@@ -143,7 +155,7 @@ suite("clock state", () => {
   });
 
   test("a clock that drifts is followed; one that jumps is not, until it is back", () => {
-    const { state, timeAt } = boot(NOW_MS);
+    const { state, timeAt } = known();
     let driftMs = 0;
     for (let minutes = 1; minutes < 100; minutes++) {
       driftMs += 1000;
@@ -162,7 +174,7 @@ suite("clock state", () => {
 
   test("a jump that the hub or NTP confirms is followed", () => {
     for (const who of ["hub", "ntp"] as const) {
-      const { state, timeAt } = boot(NOW_MS);
+      const { state, timeAt } = known();
       state.look({ wallMs: NOW_MS + 60 * MINUTE_MS, bootMs: MINUTE_MS }, who === "ntp");
       if (who === "hub") {
         state.hear({ hubMs: NOW_MS + 60 * MINUTE_MS + 5, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
@@ -174,15 +186,15 @@ suite("clock state", () => {
   test("the hub's clock is not believed when it cannot be right: unset, or years ahead of what NTP or a hub has said", () => {
     const hear = (state: ClockState, hubMs: number): boolean =>
       state.hear({ hubMs, askedAtBootMs: MINUTE_MS, answeredAtBootMs: MINUTE_MS });
-    const { state: known, timeAt } = boot(NOW_MS);
+    const { state: believed, timeAt } = known();
     for (const hubMs of [0, MINUTE_MS, BUILT_AT_MS - 1]) {
-      assert.equal(hear(known, hubMs), false, `${hubMs}`);
-      assert.deepEqual([known.source, timeAt(MINUTE_MS)], ["system", NOW_MS]);
+      assert.equal(hear(believed, hubMs), false, `${hubMs}`);
+      assert.deepEqual([believed.source, timeAt(MINUTE_MS)], ["system", NOW_MS]);
     }
     // The clock may be the date of its image, years ago.
-    assert.equal(hear(known, NOW_MS + AHEAD_MS + DAY_MS), true);
+    assert.equal(hear(believed, NOW_MS + AHEAD_MS + DAY_MS), true);
     assert.equal(timeAt(MINUTE_MS), NOW_MS + AHEAD_MS + DAY_MS);
-    assert.equal(hear(known, NOW_MS + 3 * AHEAD_MS), false);
+    assert.equal(hear(believed, NOW_MS + 3 * AHEAD_MS), false);
     assert.equal(timeAt(MINUTE_MS), NOW_MS + AHEAD_MS + DAY_MS);
     const { state: unknown } = boot(MINUTE_MS);
     assert.equal(hear(unknown, MINUTE_MS), false);
@@ -195,7 +207,7 @@ suite("clock state", () => {
   test("the same boot id with an uptime that has begun anew is another boot", () => {
     const saved = { savedAtMs: NOW_MS - DAY_MS, offsetMs: NOW_MS - 9 * DAY_MS, bootId: "now" };
     const { state, timeAt } = boot(NOW_MS, { saved });
-    assert.deepEqual([state.source, state.isFollowing, timeAt(MINUTE_MS)], ["system", true, NOW_MS]);
+    assert.deepEqual([state.doubt, timeAt(MINUTE_MS)], ["unconfirmed", NOW_MS]);
     assert.equal(boot(MINUTE_MS, { saved }).state.doubt, "behind");
   });
 });
