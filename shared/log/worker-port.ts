@@ -57,7 +57,8 @@ export function sqliteError(error: unknown): StreamError {
   if (code === "SQLITE_FULL" || code === "SQLITE_IOERR_SHMSIZE") {
     return new StreamError("LOG_FULL", message, { cause: error });
   }
-  if (/^SQLITE_(CORRUPT|NOTADB)/.test(code)) {
+  // The last: the file is shorter than it says.
+  if (/^SQLITE_(CORRUPT|NOTADB|IOERR_SHORT_READ)/.test(code)) {
     return new StreamError("LOG_CORRUPT", `${code}: ${message}`, { cause: error });
   }
   return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });

@@ -3,7 +3,7 @@
  * any other, a small log is checked as a whole and of a large one all but the batches, which prove themselves when they are
  * read.
  */
-import { existsSync, statSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, statSync } from "node:fs";
 import path from "node:path";
 import type { Database } from "better-sqlite3";
 import { UNFLUSHED_COMMITS_MAX, openForReading } from "../open-database.ts";
@@ -16,8 +16,10 @@ import { PageFile } from "./page-file.ts";
 export const CHECKED_BYTES_MAX = 64 * 1024 * 1024;
 /** A WAL without a frame in it. */
 const WAL_HEADER_BYTES = 32;
-/** Errors of SQLite that say nothing of the file: they are for whoever opens the log next. */
-const NOT_OF_THE_FILE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR|CANTOPEN|READONLY|NOMEM)/;
+/** Errors of SQLite that say nothing of the file: they are for whoever opens the log next. A file that is too short is not one. */
+const NOT_OF_THE_FILE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR(?!_SHORT_READ)|CANTOPEN|READONLY|NOMEM)/;
+/** Of the database's header: its size in pages. */
+const PAGE_COUNT_AT = 28;
 
 /** Undefined for a log that is sound as far as this can tell, or that is not there at all. */
 export function findDamage(directory: string, catalog: LogCatalog | undefined): string | undefined {
@@ -30,8 +32,8 @@ export function findDamage(directory: string, catalog: LogCatalog | undefined): 
     return hadLog || sizes.wal > WAL_HEADER_BYTES ? `${LOG_FILE_NAME} is ${what}` : undefined;
   }
   const isUnclean = sizes.wal > 0;
-  const walDamage = isUnclean ? findWalDamage(directory) : undefined;
-  if (walDamage !== undefined) return walDamage;
+  const fileDamage = isUnclean ? findWalDamage(directory) : findCut(directory, sizes.database);
+  if (fileDamage !== undefined) return fileDamage;
   try {
     const database = openForReading(directory);
     try {
@@ -72,6 +74,19 @@ function findWalDamage(directory: string): string | undefined {
   file.close();
   if (commits <= UNFLUSHED_COMMITS_MAX) return undefined;
   return `${LOG_FILE_NAME}-wal is damaged before its last ${commits} commits`;
+}
+
+/** After an orderly end the file has all the pages that it counts. */
+function findCut(directory: string, bytes: number): string | undefined {
+  const header = Buffer.alloc(PAGE_COUNT_AT + 4);
+  const handle = openSync(path.join(directory, LOG_FILE_NAME), "r");
+  try {
+    readSync(handle, header, 0, header.length, 0);
+  } finally {
+    closeSync(handle);
+  }
+  const wanted = header.readUInt32BE(PAGE_COUNT_AT) * PAGE_BYTES;
+  return bytes < wanted ? `${LOG_FILE_NAME} has ${bytes} bytes of ${wanted}` : undefined;
 }
 
 /** Tables only come; and one that moved, or reads otherwise, is not what was written. */
