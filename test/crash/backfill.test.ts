@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { assertBooksAgree } from "../support/books.ts";
 import { assertFlawless, Checker } from "../support/checker.ts";
 import { startFleet } from "../support/fleet.ts";
@@ -25,21 +26,27 @@ const LOG_BYTES_MAX = 3_000_000;
 const DEADLINE_MS = 90_000;
 const { topic } = eventsRoute;
 
+/** An agent whose link is slow, and a hub that is not there yet. */
+async function liveFirst(t: TestContext, log: { readonly bytesMax?: number } = {}) {
+  const hub = await HubProgram.prepare(t);
+  const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
+  const route = { ...eventsRoute, catchUp: "live-first" };
+  const config = { routes: [route], uplink: quickUplink, log };
+  const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
+  const histories: PublishHistory[] = [];
+  const publish = async (name: string, messagesEach: number): Promise<void> => {
+    const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
+    const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
+    await fleet.finish(DEADLINE_MS);
+    fleet.close();
+    histories.push(...fleet.histories);
+  };
+  return { hub, agent, histories, publish };
+}
+
 for (const victim of ["agent", "hub", "agent and the hub"] as const) {
   test(`live-first: after an outage new records overtake history, over a kill of the ${victim}, and nothing is lost or twice`, async (t) => {
-    const hub = await HubProgram.prepare(t);
-    const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
-    const route = { ...eventsRoute, catchUp: "live-first" };
-    const config = { routes: [route], uplink: quickUplink };
-    const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
-    const histories: PublishHistory[] = [];
-    const publish = async (name: string, messagesEach: number): Promise<void> => {
-      const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
-      const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
-      await fleet.finish(DEADLINE_MS);
-      fleet.close();
-      histories.push(...fleet.histories);
-    };
+    const { hub, agent, histories, publish } = await liveFirst(t);
     const outage = CLIENTS * OUTAGE_MESSAGES_EACH;
 
     await publish("outage", OUTAGE_MESSAGES_EACH);
@@ -90,19 +97,7 @@ for (const victim of ["agent", "hub", "agent and the hub"] as const) {
 }
 
 test("live-first: a log that ran over in the outage, and again behind new records: what is not there is in the ledger", async (t) => {
-  const hub = await HubProgram.prepare(t);
-  const link = await startSlowProxy(t, Number(new URL(hub.uplinkUrl).port), LINK_BYTES_PER_SECOND);
-  const route = { ...eventsRoute, catchUp: "live-first" };
-  const config = { routes: [route], uplink: quickUplink, log: { bytesMax: LOG_BYTES_MAX } };
-  const agent = await startAgent(t, { hub: { uplinkUrl: `ws://127.0.0.1:${link.port}` }, config });
-  const histories: PublishHistory[] = [];
-  const publish = async (name: string, messagesEach: number): Promise<void> => {
-    const load = { clients: CLIENTS, qos: 1, messagesEach, windowMax: 20, isIncompressible: true } as const;
-    const fleet = startFleet(t, { port: agent.mqttPort, name, ...load });
-    await fleet.finish(DEADLINE_MS);
-    fleet.close();
-    histories.push(...fleet.histories);
-  };
+  const { hub, agent, histories, publish } = await liveFirst(t, { bytesMax: LOG_BYTES_MAX });
   await publish("outage", OUTAGE_MESSAGES_EACH);
   await hub.start();
   await waitUntil(async () => (await agent.status()).log.historyRecords > 0, {
