@@ -28,7 +28,7 @@ export const groupTables: LogExtension = {
   // A group that goes back a little reads some records again.
   copied: ["committed_offset"],
   // Consumers go on while producers wait for room.
-  upkeep: ["commitOffsets", "deleteOffsets", "forgetTopic"],
+  upkeep: ["commitOffsets", "deleteOffsets", "forgetTopic", "saveGroup"],
   prepare,
 };
 
