@@ -1,74 +1,24 @@
 /** Consumer groups over deaths, and different clients that must see the same. */
 import assert from "node:assert/strict";
-import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
 import { Consumer, stringDeserializers } from "@platformatic/kafka";
 import type { Admin } from "kafkajs";
-import { TestChild } from "../support/child-process.ts";
 import { onCleanUp } from "../support/clean-up.ts";
 import type { After } from "../support/clean-up.ts";
-import { startFleet } from "../support/fleet.ts";
+import { GROUP, describeMembers, publish, startMember, startWithEvents } from "../support/kafkajs-group.ts";
+import type { Member } from "../support/kafkajs-group.ts";
 import { readAll } from "../support/kcat.ts";
 import type { KcatRecord } from "../support/kcat.ts";
 import { decodePayload } from "../support/payload.ts";
-import { startAgent, startHub } from "../support/programs.ts";
 import type { HubProgram } from "../support/programs.ts";
 import { eventsRoute } from "../support/test-routes.ts";
-import { committedOffsets, openAdmin, recordCount, topicEnds, waitForRecords } from "../support/topic-ends.ts";
+import { committedOffsets, recordCount, topicEnds, waitForRecords } from "../support/topic-ends.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
-const MEMBER = fileURLToPath(new URL("../support/kafkajs-member.ts", import.meta.url));
-const GROUP = "readers";
 const DEADLINE_MS = 60_000;
 /** Well below the session timeout after which the partitions get their next owner. */
 const COMMIT_SETTLES_MS = 300;
 const { topic } = eventsRoute;
-
-/** What a member said of itself, see kafkajs-member.ts. */
-type Member = {
-  readonly child: TestChild;
-  assigned: readonly number[];
-  /** Offsets in the order of reading, by partition. */
-  readonly read: Map<number, number[]>;
-  readonly committed: Map<number, number>;
-  readonly readCount: () => number;
-};
-
-async function startMember(t: After, hub: HubProgram): Promise<Member> {
-  const read = new Map<number, number[]>();
-  const committed = new Map<number, number>();
-  const onLine = (line: string): void => {
-    const [what, ...numbers] = line.split(" ");
-    const [partition = -1, offset = -1] = numbers.map(Number);
-    if (what === "assigned") member.assigned = numbers.map(Number);
-    else if (what === "read") read.set(partition, [...(read.get(partition) ?? []), offset]);
-    else committed.set(partition, offset);
-  };
-  const args = [MEMBER, hub.kafkaAddress, GROUP, topic];
-  const child = await TestChild.start(t, { command: process.execPath, args, onLine });
-  const readCount = (): number => [...read.values()].reduce((sum, offsets) => sum + offsets.length, 0);
-  const member: Member = { child, assigned: [], read, committed, readCount };
-  return member;
-}
-
-/** Hub and agent, and `count` messages that went all the way. */
-async function startWithEvents(t: After, count: number) {
-  // Members die within seconds here; by default the hub asks for six of silence before it believes it.
-  const groups = { sessionTimeoutMinMs: 500, initialRebalanceDelayMs: 500 };
-  const hub = await startHub(t, { config: { groups } });
-  const agent = await startAgent(t, { hub, config: { routes: [eventsRoute] } });
-  await publish(t, agent.mqttPort, { name: "c", count });
-  const admin = await openAdmin(t, hub.kafkaAddress);
-  await waitForRecords(admin, { topic, count, deadlineMs: DEADLINE_MS });
-  return { hub, agent, admin };
-}
-
-async function publish(t: After, port: number, { name, count }: { readonly name: string; readonly count: number }) {
-  const clients = 20;
-  const fleet = startFleet(t, { port, name, clients, qos: 1, messagesEach: count / clients, windowMax: 20 });
-  await fleet.finish(DEADLINE_MS);
-  fleet.close();
-}
 
 /** What the group committed for `partitions`, once the commit that may have been on its way at the kill is through. */
 async function settledCommits(admin: Admin, partitions: readonly number[]): Promise<ReadonlyMap<number, number>> {
@@ -115,8 +65,7 @@ suite("consumers", () => {
     const { hub, admin } = await startWithEvents(t, 40_000);
     const members = [await startMember(t, hub), await startMember(t, hub)] as const;
     const [victim, heir] = members;
-    const describe = (): string =>
-      members.map(({ assigned, readCount }) => `[${assigned.join(" ")}] ${readCount()}`).join(", ");
+    const describe = (): string => describeMembers(members);
     const isAtWork = ({ assigned, committed }: Member): boolean =>
       assigned.length === 2 && assigned.every((partition) => (committed.get(partition) ?? 0) >= 500);
     await waitUntil(() => members.every(isAtWork), {

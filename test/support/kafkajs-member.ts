@@ -22,6 +22,8 @@ const consumer = kafka.consumer({
   sessionTimeout: SESSION_TIMEOUT_MS,
   heartbeatInterval: HEARTBEAT_INTERVAL_MS,
   rebalanceTimeout: 10_000,
+  // It sends its heartbeats between two fetches.
+  maxWaitTimeInMs: HEARTBEAT_INTERVAL_MS,
 });
 
 function tell(...words: readonly (string | number)[]): void {
