@@ -76,6 +76,21 @@ export function openForReading(directory: string): Database.Database {
   return orClosed(database, () => tune(database));
 }
 
+/**
+ * On a disk that is mounted read-only SQLite opens a WAL database only where the WAL and its index are there, be they empty;
+ * closing it has removed both. A kill between the two leaves a log that such a disk cannot give back.
+ */
+export function leaveReadable(directory: string): void {
+  try {
+    for (const suffix of ["-wal", "-shm"]) {
+      closeSync(openSync(path.join(directory, `${LOG_FILE_NAME}${suffix}`), "a", 0o600));
+    }
+    flushDirectory(directory);
+  } catch {
+    // A disk without room, or one that fails: the log is closed soundly all the same.
+  }
+}
+
 /** A file that nobody has open any more gives its room back when it is removed. */
 function orClosed(database: Database.Database, prepare: () => void): Database.Database {
   try {

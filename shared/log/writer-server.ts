@@ -28,7 +28,7 @@ import { ensureLogId } from "./log-id.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
 import { PageRoom } from "./page-room.ts";
-import { BUSY_TIMEOUT_MS, UNFLUSHED_COMMITS_MAX, setSynchronous } from "./open-database.ts";
+import { BUSY_TIMEOUT_MS, UNFLUSHED_COMMITS_MAX, leaveReadable, setSynchronous } from "./open-database.ts";
 import { runQuery } from "./run-query.ts";
 import { loadIncidents } from "./salvage/incidents.ts";
 import { CatalogKeeper } from "./salvage/catalog-keeper.ts";
@@ -440,6 +440,7 @@ export class WriterServer {
     this.#database.close();
     // Also after a failure: it was us who took the WAL away.
     noteStopped(this.#data.directory);
+    leaveReadable(this.#data.directory);
     this.#lock.release();
     post(this.#port, { type: "closed" });
     this.#port.close();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { existsSync, statSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -77,6 +78,18 @@ test("log: a reopened database holds topics, partitions, offsets, sizes and its 
   assert.equal(second.partition("events", 2).logEndOffset, 2);
   assert.equal(second.partition("events", 2).bytes, bytes);
   assert.ok(bytes > 0);
+});
+
+test("log: closed, it leaves an empty WAL with its index, so that a disk that is mounted read-only can be read", async (t) => {
+  const { log, directory, at } = await withTopic(t);
+  await log.append(at, batchOf(["a"]), "fsync");
+  await log.close();
+  assert.equal(statSync(path.join(directory, "log.db-wal")).size, 0);
+  assert.ok(existsSync(path.join(directory, "log.db-shm")));
+
+  const again = await openLog(t, directory);
+  assert.equal(again.integrity.incidents.length, 0);
+  assert.deepEqual(await valuesFrom(again, again.partition("events", 0), 0), ["0:a"]);
 });
 
 test("log: synchronous is FULL on a new file, on a reopened one, and again after an `os` commit", async (t) => {

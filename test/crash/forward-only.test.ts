@@ -97,30 +97,35 @@ suite("a disk that takes no writes", () => {
     });
   }
 
-  test("mounted read-only, found at the start: what is stored is forwarded", async (t) => {
-    const disk = smallDisk(t, 96);
-    const hub = await HubProgram.prepare(t);
-    const config = { routes: [eventsRoute], uplink: quickUplink };
-    const agent = await AgentProgram.prepare(t, { hub, data: path.join(disk, "agent"), config });
-    await hub.start();
-    await agent.start();
-    const histories = [...(await publish(t, agent, "a"))];
-    await drained(agent);
-    await hub.kill9();
-    histories.push(...(await publish(t, agent, "b")));
-    await agent.kill9();
-    execFileSync("mount", ["-o", "remount,ro", disk]);
-    await hub.start();
-    await agent.start();
-    await drained(agent);
-    await agent.kill9();
-    execFileSync("mount", ["-o", "remount,rw", disk]);
-    await agent.start();
-    histories.push(...(await publish(t, agent, "c")));
-    await drained(agent);
-    const checker = new Checker(histories);
-    for (const record of await readAll(t, { address: hub.kafkaAddress, topic })) checker.add(record);
-    assertFlawless(checker.verdict());
-    await assertBooksAgree([agent], hub);
-  });
+  for (const how of ["killed", "stopped"] as const) {
+    test(`mounted read-only, found at the start of an agent that was ${how}: what is stored is forwarded`, async (t) => {
+      const disk = smallDisk(t, 96);
+      const hub = await HubProgram.prepare(t);
+      const config = { routes: [eventsRoute], uplink: quickUplink };
+      const agent = await AgentProgram.prepare(t, { hub, data: path.join(disk, "agent"), config });
+      await hub.start();
+      await agent.start();
+      const histories = [...(await publish(t, agent, "a"))];
+      await drained(agent);
+      await hub.kill9();
+      histories.push(...(await publish(t, agent, "b")));
+      await (how === "killed" ? agent.kill9() : agent.term());
+      execFileSync("mount", ["-o", "remount,ro", disk]);
+      await hub.start();
+      await agent.start();
+      await drained(agent);
+      await agent.kill9();
+      await agent.start();
+      await drained(agent);
+      await agent.kill9();
+      execFileSync("mount", ["-o", "remount,rw", disk]);
+      await agent.start();
+      histories.push(...(await publish(t, agent, "c")));
+      await drained(agent);
+      const checker = new Checker(histories);
+      for (const record of await readAll(t, { address: hub.kafkaAddress, topic })) checker.add(record);
+      assertFlawless(checker.verdict());
+      await assertBooksAgree([agent], hub);
+    });
+  }
 });
