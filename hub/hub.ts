@@ -1,29 +1,22 @@
 /**
  * The hub on one page: its parts, the order in which they start, and how a failed disk ends the program.
  *
- *   log ▶ engine ▶ groups ▶ Kafka listener
+ *   log ▶ engine ▶ groups ▶ Kafka listener                                          listeners.ts
  *           └────▶ uplink ▶ HTTP listener, which carries the uplink's WebSocket
+ *
+ * On a disk that takes no writes read-only/ takes its place.
  */
-import packageJson from "../package.json" with { type: "json" };
 import type { Clock } from "../shared/clock.ts";
-import { formatListenAddress, isLoopbackHost } from "../shared/config/listen-address.ts";
 import { toStreamError } from "../shared/errors.ts";
 import type { StreamError } from "../shared/errors.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
-import { aclAuthorizer } from "./access/acl-authorizer.ts";
-import { CertificateWatch } from "./access/certificate-watch.ts";
-import { UserDirectory } from "./access/user-directory.ts";
-import { usersOf } from "./access/users-config.ts";
 import type { HubConfig } from "./config.ts";
 import { EmbeddedEngine } from "./engine/embedded.ts";
 import type { Engine } from "./engine/engine.ts";
-import { GroupCoordinator } from "./group/coordinator-runner.ts";
-import { systemTimers } from "./group/deadline-timers.ts";
-import { HubHttpServer } from "./http/server.ts";
-import { KafkaListener } from "./kafka/listener.ts";
+import { startListeners } from "./listeners.ts";
 import { LedgerTable } from "./uplink/ledger-table.ts";
 import { UplinkServer } from "./uplink/server.ts";
 
@@ -69,49 +62,15 @@ export async function startHub(config: HubConfig, { logger, clock }: HubParts): 
     logger.error({ err: error, code: failure.code, hint: failure.hint }, "the log failed; the hub stops");
     failed.resolve(error);
   });
-  const groups = await lifecycle.start({
-    name: "the consumer groups",
-    start: () => openGroups(config, engine, { logger, clock }),
-    stop: (part) => part.close(),
-  });
-  const certificate = await lifecycle.start({
-    name: "the TLS certificate",
-    start: () => openCertificate(config, { logger, clock }),
-    stop: (part) => part?.close(),
-  });
-  const kafka = new KafkaListener({
-    ...{ engine, groups, clock, logger, certificate },
-    ...accessOf(config),
-    options: kafkaOptions(config),
-  });
   const uplink = createUplink(config, { engine, log, logger, clock });
-  const addresses = { http: "", kafka: "" };
-  const http = new HubHttpServer({
-    version: packageJson.version,
-    clock,
-    logger,
-    engine,
-    integrity: () => log.integrity,
-    groups,
-    kafka,
+  const addresses = await startListeners(lifecycle, {
+    ...{ config, logger, clock, engine },
     agents: uplink,
-    addresses: () => addresses,
+    integrity: () => log.integrity,
     failure: () => (isStopping ? { code: "CLOSING", message: "the hub is stopping" } : failure),
     onUplink: (request, socket, head) => uplink.handleUpgrade(request, socket, head),
-    options: config.http.listen,
+    closeUplink: () => uplink.close(),
   });
-  await lifecycle.start({
-    name: "the Kafka listener",
-    start: async () => (addresses.kafka = formatListenAddress(await kafka.start())),
-    stop: () => kafka.close(),
-  });
-  await lifecycle.start({
-    name: "the HTTP listener",
-    start: async () => (addresses.http = formatListenAddress(await http.start())),
-    // The agents' connections are this listener's own: it cannot end before they do.
-    stop: async () => void (await Promise.all([http.close(), uplink.close()])),
-  });
-  warnOfPlainText(config, logger);
   logger.info({ ...addresses, data: config.data.dir, topics: engine.topics.size }, "hub is ready");
   const close = (): Promise<void> => {
     isStopping = true;
@@ -155,60 +114,6 @@ function engineOptions(config: HubConfig) {
     retentionBytes: config.topics.retentionBytes,
     retentionCheckMs: config.topics.retentionCheckMs,
     compactionCheckMs: config.topics.compactionCheckMs,
-  };
-}
-
-function openGroups(config: HubConfig, engine: Engine, { logger, clock }: HubParts): Promise<GroupCoordinator> {
-  const { countMax, ...options } = config.groups;
-  return GroupCoordinator.open({
-    engine,
-    clock,
-    timers: systemTimers,
-    logger,
-    options: { ...options, groupsMax: countMax },
-  });
-}
-
-/** @throws StreamError CERTIFICATE_INVALID. */
-async function openCertificate(
-  { kafka }: HubConfig,
-  { logger, clock }: HubParts,
-): Promise<CertificateWatch | undefined> {
-  return kafka.tls === undefined ? undefined : CertificateWatch.open({ files: kafka.tls, logger, clock });
-}
-
-/** Without users everybody who reaches the listener may do everything. */
-function accessOf(config: HubConfig) {
-  const users = usersOf(config.users);
-  return users.length === 0 ? {} : { users: new UserDirectory(users), authorizer: aclAuthorizer(users) };
-}
-
-/** What is allowed, but may not be what was meant. */
-function warnOfPlainText({ kafka, users }: HubConfig, logger: Logger): void {
-  if (kafka.tls !== undefined || users.length === 0 || isLoopbackHost(kafka.listen.host)) return;
-  logger.warn(
-    { listen: formatListenAddress(kafka.listen) },
-    "the Kafka listener has users but no TLS: SCRAM protects the passwords, but whoever can listen in reads the data; " +
-      "PLAIN is not offered; set kafka.tls",
-  );
-}
-
-function kafkaOptions(config: HubConfig) {
-  const { listen, advertised, insecure: _insecure, tls: _tls, ...limits } = config.kafka;
-  const { partitions, autoCreate, partitionsMax, retentionMs, retentionBytes } = config.topics;
-  return {
-    ...limits,
-    ...listen,
-    advertisedHost: advertised?.host,
-    advertisedPort: advertised?.port,
-    autoCreateTopics: autoCreate,
-    partitionCountDefault: partitions,
-    partitionCountMax: partitionsMax,
-    dataDirectory: config.data.dir,
-    topicDefaults: {
-      "retention.ms": String(retentionMs ?? -1),
-      "retention.bytes": String(retentionBytes ?? -1),
-    },
   };
 }
 

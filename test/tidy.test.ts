@@ -20,7 +20,7 @@ const LINES_MAX = 400;
 /** Sources whose test is not their mirror: what covers them. A row that is not needed any more fails. */
 const coveredElsewhere: Readonly<Record<string, string>> = {
   // Wiring and commands: seen only as whole programs.
-  "{agent/agent,hub/hub}.ts": "test/integration/end-to-end.test.ts",
+  "{agent/agent,hub/hub,hub/listeners}.ts": "test/integration/end-to-end.test.ts",
   "bin/{commands,hub-client}/*.ts": "test/integration/bin/hub-commands.test.ts",
   "bin/config-options.ts": "test/unit/bin/commands/check.test.ts",
   "bin/demo/*.ts": "test/integration/bin/demo.test.ts",
@@ -34,7 +34,8 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "shared/batch/wasm-codecs.ts": "test/unit/shared/batch/compression.test.ts",
   "hub/engine/*.ts": "test/conformance/engine.test.ts",
   "hub/group/consumer/{members,reconcile}.ts": "test/unit/hub/group/consumer/consumer-coordinator.test.ts",
-  "agent/forward-only/{forward-only,overlay-log}.ts": "test/crash/forward-only.test.ts",
+  "agent/forward-only/forward-only.ts": "test/crash/forward-only.test.ts",
+  "hub/read-only/read-only-hub.ts": "test/crash/read-only-hub.test.ts",
   "agent/time/clock-table.ts": "test/unit/agent/time/agent-clock.test.ts",
   "agent/mqtt/{exact-copy,outgoing-queues,retained-store,session-*,will-store}.ts":
     "test/conformance/mqtt-persistence.test.ts",

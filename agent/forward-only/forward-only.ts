@@ -11,7 +11,9 @@
 import packageJson from "../../package.json" with { type: "json" };
 import { formatListenAddress } from "../../shared/config/listen-address.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
+import { takesWrites, whenWritable } from "../../shared/disk-probe.ts";
 import { Lifecycle } from "../../shared/lifecycle.ts";
+import { OverlayLog } from "../../shared/log/overlay-log.ts";
 import { diskBytesWritten } from "../admin/disk-writes.ts";
 import { AdminHttpServer } from "../admin/http.ts";
 import { StatusCollector } from "../admin/status.ts";
@@ -29,10 +31,6 @@ import { clockTable } from "../time/clock-table.ts";
 import { trimBytesOf } from "../uplink/cursors.ts";
 import { epochTable } from "../uplink/epoch-table.ts";
 import { Uplink } from "../uplink/uplink-runner.ts";
-import { takesWrites } from "./disk-probe.ts";
-import { OverlayLog } from "./overlay-log.ts";
-
-const PROBE_MS = 15_000;
 
 export type RunningForwarder = Omit<RunningAgent, "addresses"> & { readonly addresses: { readonly admin: string } };
 
@@ -84,6 +82,7 @@ async function startForwarder(
     ...{ version: packageJson.version, clock: time, time, log, ledger, uplink },
     space: { usedBytes: storedBytes(log), capBytes: divideDisk(config.log.bytesMax).keptBytesMax },
     ingest: { stats: () => noIngest },
+    integrity: () => log.integrity,
     diskBytesWritten: () => diskBytesWritten(dir),
     failure: () => ({
       code: failure.code,
@@ -141,17 +140,11 @@ async function startUplink(
 
 function openOverlay(directory: string, failure: StreamError, logger: AgentParts["logger"]): OverlayLog {
   try {
-    return new OverlayLog(directory, [epochTable, ledgerTable, clockTable], logger);
+    return new OverlayLog(directory, { overlaid: [epochTable, ledgerTable, clockTable] }, logger);
   } catch (error) {
     logger.error({ err: error }, "the log cannot even be read");
     throw failure;
   }
-}
-
-function whenWritable(directory: string, then: () => void): NodeJS.Timeout {
-  return setInterval(() => {
-    void takesWrites(directory).then((isWritable) => isWritable && then());
-  }, PROBE_MS).unref();
 }
 
 const noIngest: IngestStats = {

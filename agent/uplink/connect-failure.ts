@@ -72,7 +72,7 @@ export function describeHttpAnswer(status: number, spoken?: string): StreamError
     case 429:
       return failure("OVERLOADED", "the hub asks to connect less often (HTTP 429)", { hint: TOO_OFTEN_HINT });
     case 503:
-      return failure("OVERLOADED", "the hub takes no more agents, or is stopping (HTTP 503)");
+      return failure("OVERLOADED", "the hub takes no more agents, is stopping, or its disk takes no writes (HTTP 503)");
     case 426:
       return wrongProtocol(spoken);
     default:

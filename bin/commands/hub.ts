@@ -34,6 +34,6 @@ async function runHub(options: GivenOptions, context: CommandContext): Promise<v
   const { config, unusedVariables } = loadFrom(hub, options, context);
   const logger = createLogger("hub", config.logLevel);
   if (unusedVariables.length > 0) logger.info({ unusedVariables }, "variables that are not the hub's");
-  const { startHub } = await import("../../hub/hub.ts");
-  await serve("hub", () => startHub(config, { logger, clock: context.clock }), context);
+  const { startHubOrReader } = await import("../../hub/read-only/read-only-hub.ts");
+  await serve("hub", () => startHubOrReader(config, { logger, clock: context.clock }), context);
 }

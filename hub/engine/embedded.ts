@@ -26,6 +26,7 @@ import type {
   TopicInfo,
   TopicPartition,
 } from "./engine.ts";
+import { byGroup } from "./group-tables.ts";
 import type { CommittedRow } from "./group-tables.ts";
 import { ProducerIds } from "./producer-ids.ts";
 import { TailCache } from "./tail-cache.ts";
@@ -220,14 +221,7 @@ export class EmbeddedEngine implements Engine {
 
   async loadCommittedOffsets(): Promise<ReadonlyMap<string, readonly CommittedOffset[]>> {
     await this.#dropOrphans();
-    const rows = (await this.#query("committedOffsets")) as CommittedRow[];
-    const byGroup = new Map<string, CommittedOffset[]>();
-    for (const { group, ...offset } of rows) {
-      const offsets = byGroup.get(group);
-      if (offsets === undefined) byGroup.set(group, [offset]);
-      else offsets.push(offset);
-    }
-    return byGroup;
+    return byGroup((await this.#query("committedOffsets")) as CommittedRow[]);
   }
 
   async saveGroup(group: string, snapshot: Uint8Array | undefined): Promise<void> {

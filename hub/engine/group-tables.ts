@@ -32,6 +32,16 @@ export const groupTables: LogExtension = {
   prepare,
 };
 
+export function byGroup(rows: readonly CommittedRow[]): ReadonlyMap<string, readonly CommittedOffset[]> {
+  const found = new Map<string, CommittedOffset[]>();
+  for (const { group, ...offset } of rows) {
+    const offsets = found.get(group);
+    if (offsets === undefined) found.set(group, [offset]);
+    else offsets.push(offset);
+  }
+  return found;
+}
+
 function prepare(database: Database): ExtensionMethods {
   const commit = database.prepare<[string, string, number, number, number, string, number]>(
     `INSERT INTO committed_offset VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "offset" = excluded."offset",

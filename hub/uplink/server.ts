@@ -119,9 +119,7 @@ export class UplinkServer {
     const refusal = this.#refusal(request, address);
     if (refusal !== undefined) {
       this.#tell(refusal, address);
-      // A peer that is gone already must not end the program.
-      socket.on("error", () => socket.destroy());
-      socket.end(toAnswer(refusal));
+      refuseUpgrade(socket, refusal);
       return;
     }
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -262,7 +260,11 @@ function digest(token: string): Buffer {
   return createHash("sha256").update(token).digest();
 }
 
-function toAnswer({ status, reason, headers = [] }: Refusal): string {
+/** Answers an upgrade with something else. */
+export function refuseUpgrade(
+  socket: Duplex,
+  { status, reason, headers = [] }: Pick<Refusal, "status" | "reason" | "headers">,
+): void {
   const lines = [
     `HTTP/1.1 ${status}`,
     "content-type: text/plain; charset=utf-8",
@@ -270,5 +272,7 @@ function toAnswer({ status, reason, headers = [] }: Refusal): string {
     "connection: close",
     ...headers,
   ];
-  return `${lines.join("\r\n")}\r\n\r\n${reason}`;
+  // A peer that is gone already must not end the program.
+  socket.on("error", () => socket.destroy());
+  socket.end(`${lines.join("\r\n")}\r\n\r\n${reason}`);
 }

@@ -21,6 +21,12 @@ export const logErrors = {
     meaning: "The disk failed a read, a write or a flush; nothing that was not flushed is acknowledged.",
     hint: "Look at the kernel log. The program stops, so that the supervisor restarts it and it verifies its log.",
   },
+  LOG_READ_ONLY: {
+    retriable: true,
+    wire: 56,
+    meaning: "The disk under the log takes no writes: what is stored can be read, and nothing is changed or added.",
+    hint: "Replace the disk, or mount it for writing; the program notices by itself, and ends so that its supervisor starts it.",
+  },
   LOG_CORRUPT: {
     retriable: false,
     wire: 56,

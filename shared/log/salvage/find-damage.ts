@@ -21,8 +21,19 @@ const NOT_OF_THE_FILE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR(?!_SHORT_READ)|CANTOPEN
 /** Of the database's header: its size in pages. */
 const PAGE_COUNT_AT = 28;
 
+type Access = {
+  readonly open: (directory: string) => Database;
+  readonly close: (directory: string, database: Database) => void;
+};
+
+const forReading: Access = { open: openForReading, close: (_directory, database) => database.close() };
+
 /** Undefined for a log that is sound as far as this can tell, or that is not there at all. */
-export function findDamage(directory: string, catalog: LogCatalog | undefined): string | undefined {
+export function findDamage(
+  directory: string,
+  catalog: LogCatalog | undefined,
+  { open, close }: Access = forReading,
+): string | undefined {
   const sizes = sizesIn(directory);
   // A log that was never finished making has no catalog either.
   const hadLog = catalog !== undefined || existsSync(path.join(directory, CATALOG_FILE_NAME));
@@ -35,7 +46,7 @@ export function findDamage(directory: string, catalog: LogCatalog | undefined): 
   const fileDamage = isUnclean ? findWalDamage(directory) : findCut(directory, sizes.database);
   if (fileDamage !== undefined) return fileDamage;
   try {
-    const database = openForReading(directory);
+    const database = open(directory);
     try {
       return (
         findSchemaDamage(database, catalog) ??
@@ -43,7 +54,7 @@ export function findDamage(directory: string, catalog: LogCatalog | undefined): 
         (isUnclean ? findTableDamage(database, sizes.database + sizes.wal) : undefined)
       );
     } finally {
-      database.close();
+      close(directory, database);
     }
   } catch (error) {
     const { code } = error as { code?: unknown };

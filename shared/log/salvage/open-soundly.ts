@@ -2,11 +2,13 @@
  * Opens the log for writing, whatever it looks like: finishes a salvage that was interrupted, looks for damage, salvages
  * what is damaged, and tells of what it found.
  */
+import path from "node:path";
 import type { Database } from "better-sqlite3";
 import type { Clock } from "../../clock.ts";
 import type { Offset } from "../../ids.ts";
 import { openForWriting } from "../open-database.ts";
-import { PAGE_BYTES } from "../schema.ts";
+import { LOG_FILE_NAME, PAGE_BYTES } from "../schema.ts";
+import { closeUnwritable, openUnwritable } from "../unwritable-database.ts";
 import { findDamage } from "./find-damage.ts";
 import { saveIncident } from "./incidents.ts";
 import { loadCatalog } from "./log-catalog.ts";
@@ -28,6 +30,9 @@ export type SoundOptions = {
   readonly onSalvage: (cause: string) => void;
 };
 
+const WAL_MISSING = "log.db-wal is missing: what had not been moved into log.db is lost";
+const READING_SQL = "SELECT count(*) FROM sqlite_schema";
+
 /** Within the lock of the directory. @throws StreamError LOG_VERSION, LOG_NOT_DURABLE. */
 export function openSoundly(options: SoundOptions): Database {
   const { directory, margin, clock } = options;
@@ -36,12 +41,24 @@ export function openSoundly(options: SoundOptions): Database {
   const hasLostWal = !makeSound(options) && isGone;
   const database = openForWriting(directory);
   if (hasLostWal) {
-    const cause = "log.db-wal is missing: what had not been moved into log.db is lost";
-    const note = { at: clock.wallMs(), cause, batches: 0, records: 0, lost: [], damaged: 0, strays: 0 };
+    const note = { at: clock.wallMs(), cause: WAL_MISSING, batches: 0, records: 0, lost: [], damaged: 0, strays: 0 };
     const tell = database.transaction(() => saveIncident(database, { ...note, skipped: skipAhead(database, margin) }));
     tell.immediate();
   }
   return database;
+}
+
+/**
+ * Why a log on a disk that takes no writes cannot be shown to readers that remember what they have seen; undefined where it
+ * can: nothing of it is missing that a salvage might find.
+ */
+export function whyUnsound(directory: string): string | undefined {
+  const known = unfinishedSalvage(directory)?.cause ?? suspicion(directory);
+  if (known !== undefined) return known;
+  if (isWalGone(directory)) return WAL_MISSING;
+  const open = (): Database =>
+    openUnwritable(path.join(directory, LOG_FILE_NAME), (database) => database.prepare(READING_SQL).get());
+  return findDamage(directory, loadCatalog(directory), { open, close: closeUnwritable });
 }
 
 /** Whether there was something to salvage. */

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import test from "node:test";
-import { takesWrites } from "../../../../agent/forward-only/disk-probe.ts";
-import { tempDir } from "../../../support/temp-dir.ts";
+import { takesWrites } from "../../../shared/disk-probe.ts";
+import { tempDir } from "../../support/temp-dir.ts";
 
 test("disk probe: a directory that takes writes, and nothing of the probe remains", async (t) => {
   const directory = tempDir(t);
