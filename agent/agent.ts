@@ -14,6 +14,7 @@ import type { StreamError } from "../shared/errors.ts";
 import type { Offset } from "../shared/ids.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
 import type { LogPartition } from "../shared/log/partitioned-log.ts";
+import { GIVEN_UP_TEXT } from "../shared/log/log-integrity.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
@@ -197,6 +198,7 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
     reserveBytes: divideDisk(config.log.bytesMax).reserveBytes,
     onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
     onSalvage: (cause) => logger.error({ code: "LOG_CORRUPT", cause }, SALVAGE_TEXT),
+    onGivenUp: (commits) => logger.warn({ code: "LOG_CORRUPT", commits }, GIVEN_UP_TEXT),
     onRoom: (hasRoom) => {
       if (hasRoom) logger.info("the disk has room again: the log takes data");
       else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");

@@ -174,6 +174,12 @@ export const hubMetrics = {
     labels: [],
     read: (status) => oneValue(status.integrity.damagedRanges),
   },
+  hub_log_commits_given_up: {
+    type: "gauge",
+    help: "Commits, at the least, that the start did not take over, because the WAL breaks off before them: a power cut's work, or damage.",
+    labels: [],
+    read: (status) => oneValue(status.integrity.commitsGivenUp),
+  },
   hub_log_damage_incidents: {
     type: "gauge",
     help: "Times that the log was found damaged and carried over, at most the last 20; /status tells of each.",

@@ -156,6 +156,8 @@ export type FromWorker =
   | { readonly type: "counting"; readonly bytes: number }
   /** Before `opened`: the log is damaged, and what can be read is carried over into a new one. */
   | { readonly type: "salvaging"; readonly cause: string }
+  /** Before `opened`: so many commits at the end of the WAL are not taken over, because it breaks off before them. */
+  | { readonly type: "given-up"; readonly commits: number }
   /** The disk has become full, or has room again. */
   | { readonly type: "room"; readonly hasRoom: boolean }
   | { readonly type: "fatal"; readonly failure: ThreadFailure }

@@ -36,6 +36,7 @@ export type LogThreadListener = {
   swept(changed: Committed["changed"]): void;
   counting(bytes: number): void;
   salvaging(cause: string): void;
+  givenUp(commits: number): void;
   room(hasRoom: boolean): void;
   damage(damage: { partitionId: number; from: number; to: number }): void;
   fatal(error: StreamError): void;
@@ -162,6 +163,8 @@ export class LogThread {
         return this.#listener.counting(message.bytes);
       case "salvaging":
         return this.#listener.salvaging(message.cause);
+      case "given-up":
+        return this.#listener.givenUp(message.commits);
       case "room":
         return this.#listener.room(message.hasRoom);
       case "damage":

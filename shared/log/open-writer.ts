@@ -24,8 +24,9 @@ export function openWriter(port: MessagePort, data: WorkerData, parts: Parts): W
     reserve.release();
     post(port, { type: "salvaging", cause });
   };
+  const onGivenUp = (commits: number): void => post(port, { type: "given-up", commits });
   const open = (): WriterServer => {
-    const database = openSoundly({ directory, margin, leftOut, clock: parts.clock, onSalvage });
+    const database = openSoundly({ directory, margin, leftOut, clock: parts.clock, onSalvage, onGivenUp });
     try {
       return new WriterServer(port, data, { ...parts, lock, reserve, database });
     } catch (error) {

@@ -53,6 +53,8 @@ export type WorkerLogOptions = LogThreadOptions & {
   readonly onDamage?: (damage: { partition: LogPartition; from: Offset; to: Offset }) => void;
   /** A damaged log is salvaged while it opens, which may take minutes. */
   readonly onSalvage?: (cause: string) => void;
+  /** A log that opens does not take over so many of its last commits: see salvage/open-soundly.ts. */
+  readonly onGivenUp?: (commits: number) => void;
   /** While a large log opens after a kill: so many bytes are counted so far. */
   readonly onCounting?: (bytes: number) => void;
   /** The disk has become full (appends are refused with LOG_FULL), or has room again. */
@@ -338,6 +340,10 @@ export class WorkerLog implements PartitionedLog {
       swept: (changed) => this.#map.move(changed),
       counting: (bytes) => this.#options.onCounting?.(bytes),
       salvaging: (cause) => this.#options.onSalvage?.(cause),
+      givenUp: (commits) => {
+        this.#integrity.gaveUp(commits);
+        this.#options.onGivenUp?.(commits);
+      },
       room: (hasRoom) => this.#options.onRoom?.(hasRoom),
       damage: ({ partitionId, from, to }) => {
         const partition = this.#map.byId(partitionId);

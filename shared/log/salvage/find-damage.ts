@@ -21,19 +21,26 @@ const NOT_OF_THE_FILE = /^SQLITE_(BUSY|LOCKED|FULL|IOERR(?!_SHORT_READ)|CANTOPEN
 /** Of the database's header: its size in pages. */
 const PAGE_COUNT_AT = 28;
 
-type Access = {
+type Options = {
   readonly open: (directory: string) => Database;
   readonly close: (directory: string, database: Database) => void;
+  /** Hears how many whole commits lie behind a break in the WAL that a power cut may have left. */
+  readonly onTorn: (commits: number) => void;
 };
 
-const forReading: Access = { open: openForReading, close: (_directory, database) => database.close() };
+const forReading: Options = {
+  open: openForReading,
+  close: (_directory, database) => database.close(),
+  onTorn: () => undefined,
+};
 
 /** Undefined for a log that is sound as far as this can tell, or that is not there at all. */
 export function findDamage(
   directory: string,
   catalog: LogCatalog | undefined,
-  { open, close }: Access = forReading,
+  options: Partial<Options> = {},
 ): string | undefined {
+  const { open, close, onTorn } = { ...forReading, ...options };
   const sizes = sizesIn(directory);
   // A log that was never finished making has no catalog either.
   const hadLog = catalog !== undefined || existsSync(path.join(directory, CATALOG_FILE_NAME));
@@ -43,7 +50,7 @@ export function findDamage(
     return hadLog || sizes.wal > WAL_HEADER_BYTES ? `${LOG_FILE_NAME} is ${what}` : undefined;
   }
   const isUnclean = sizes.wal > 0;
-  const fileDamage = isUnclean ? findWalDamage(directory) : findCut(directory, sizes.database);
+  const fileDamage = isUnclean ? findWalDamage(directory, onTorn) : findCut(directory, sizes.database);
   if (fileDamage !== undefined) return fileDamage;
   try {
     const database = open(directory);
@@ -75,7 +82,7 @@ function sizesIn(directory: string): { readonly database: number | undefined; re
  * SQLite takes the WAL up to the first frame that fails its check. A power cut leaves such a frame in what was not flushed
  * yet, with no more commits behind it than go without a flush; a damaged card leaves it anywhere.
  */
-function findWalDamage(directory: string): string | undefined {
+function findWalDamage(directory: string, onTorn: Options["onTorn"]): string | undefined {
   const file = new PageFile({
     database: path.join(directory, LOG_FILE_NAME),
     wal: path.join(directory, `${LOG_FILE_NAME}-wal`),
@@ -83,6 +90,7 @@ function findWalDamage(directory: string): string | undefined {
   });
   const commits = file.commitsBehindBreak;
   file.close();
+  if (commits > 0 && commits <= UNFLUSHED_COMMITS_MAX) onTorn(commits);
   if (commits <= UNFLUSHED_COMMITS_MAX) return undefined;
   return `${LOG_FILE_NAME}-wal is damaged before its last ${commits} commits`;
 }

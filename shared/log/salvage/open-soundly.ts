@@ -28,6 +28,11 @@ export type SoundOptions = {
   readonly clock: Pick<Clock, "wallMs">;
   /** Hears why, before a salvage begins: it may take minutes. */
   readonly onSalvage: (cause: string) => void;
+  /**
+   * Hears of commits that are given up: whole ones behind a break in the WAL, as a power cut leaves them where they were not
+   * flushed, and as damage does where they were.
+   */
+  readonly onGivenUp?: (commits: number) => void;
 };
 
 const WAL_MISSING = "log.db-wal is missing: what had not been moved into log.db is lost";
@@ -62,10 +67,16 @@ export function whyUnsound(directory: string): string | undefined {
 }
 
 /** Whether there was something to salvage. */
-function makeSound({ directory, margin, leftOut = [], clock, onSalvage }: SoundOptions): boolean {
+function makeSound({ directory, margin, leftOut = [], clock, onSalvage, onGivenUp }: SoundOptions): boolean {
   const unfinished = unfinishedSalvage(directory);
-  const cause = unfinished?.cause ?? suspicion(directory) ?? findDamage(directory, loadCatalog(directory));
-  if (cause === undefined) return false;
+  let torn = 0;
+  const onTorn = (commits: number): number => (torn = commits);
+  const cause = unfinished?.cause ?? suspicion(directory) ?? findDamage(directory, loadCatalog(directory), { onTorn });
+  if (cause === undefined) {
+    // With one that is broken itself, at the least.
+    if (torn > 0) onGivenUp?.(torn + 1);
+    return false;
+  }
   onSalvage(cause);
   finishSalvage(unfinished ?? beginSalvage(directory, cause, clock.wallMs()), {
     directory,

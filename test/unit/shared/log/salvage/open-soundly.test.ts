@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { suite, test } from "node:test";
+import type { TestContext } from "node:test";
+import { encodeRecords } from "../../../../../shared/batch/records.ts";
+import { UNFLUSHED_COMMITS_MAX } from "../../../../../shared/log/open-database.ts";
+import { PAGE_BYTES } from "../../../../../shared/log/schema.ts";
+import { openLog } from "../../../../support/open-log.ts";
+import { tempDir } from "../../../../support/temp-dir.ts";
+
+const COMMITS = UNFLUSHED_COMMITS_MAX + 4;
+const WAL_HEADER_BYTES = 32;
+const FRAME_HEADER_BYTES = 24;
+const FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES;
+
+/** A record a commit, each flushed, all of them in the WAL; as a kill leaves it. */
+async function killedLog(t: TestContext): Promise<string> {
+  const directory = tempDir(t);
+  const log = await openLog(t, directory);
+  await log.createTopic({ name: "events", partitionCount: 1 });
+  for (let i = 0; i < COMMITS; i++) {
+    const batch = encodeRecords([{ timestamp: i, key: null, value: Buffer.alloc(200, i) }]);
+    await log.append(log.partition("events", 0), batch, "fsync");
+  }
+  const copy = path.join(tempDir(t), "copy");
+  cpSync(directory, copy, { recursive: true });
+  return copy;
+}
+
+/** Spoils the commit that `behind` others follow. */
+function spoilCommit(directory: string, behind: number): void {
+  const file = path.join(directory, "log.db-wal");
+  const bytes = readFileSync(file);
+  const ends: number[] = [];
+  for (let at = WAL_HEADER_BYTES; at + FRAME_BYTES <= bytes.length; at += FRAME_BYTES) {
+    if (bytes.readUInt32BE(at + 4) !== 0) ends.push(at);
+  }
+  const at = ends.at(-1 - behind)! + FRAME_HEADER_BYTES + PAGE_BYTES / 2;
+  bytes[at] = bytes[at]! ^ 1;
+  writeFileSync(file, bytes);
+}
+
+suite("a WAL that breaks off", () => {
+  for (const behind of [1, UNFLUSHED_COMMITS_MAX]) {
+    test(`with ${behind} commits behind the break, as a power cut may leave it: the commits that are given up are counted`, async (t) => {
+      const directory = await killedLog(t);
+      spoilCommit(directory, behind);
+      const heard: number[] = [];
+      const log = await openLog(t, directory, { onGivenUp: (commits) => heard.push(commits) });
+      assert.deepEqual(heard, [behind + 1]);
+      assert.equal(log.integrity.commitsGivenUp, behind + 1);
+      assert.deepEqual(log.integrity.incidents, []);
+      assert.equal(log.partition("events", 0).logEndOffset, COMMITS - behind - 1);
+      await log.append(log.partition("events", 0), encodeRecords([{ timestamp: 1, key: null, value: null }]), "fsync");
+
+      // The next start has nothing to tell, also where what it finds was killed again.
+      const copy = path.join(tempDir(t), "copy");
+      cpSync(directory, copy, { recursive: true });
+      const again = await openLog(t, copy);
+      assert.equal(again.integrity.commitsGivenUp, 0);
+      assert.equal(again.partition("events", 0).logEndOffset, COMMITS - behind);
+    });
+  }
+
+  test("in its last commit, as every power cut may leave it: nothing is told", async (t) => {
+    const directory = await killedLog(t);
+    spoilCommit(directory, 0);
+    const log = await openLog(t, directory, { onGivenUp: () => assert.fail("there is nothing behind it") });
+    assert.equal(log.integrity.commitsGivenUp, 0);
+    assert.equal(log.partition("events", 0).logEndOffset, COMMITS - 1);
+  });
+
+  test("before more commits than ever go without a flush: it is damage, and what lies behind is carried over", async (t) => {
+    const directory = await killedLog(t);
+    spoilCommit(directory, UNFLUSHED_COMMITS_MAX + 1);
+    const log = await openLog(t, directory, { onGivenUp: () => assert.fail("nothing of it is given up") });
+    assert.equal(log.integrity.commitsGivenUp, 0);
+    assert.match(log.integrity.incidents[0]?.cause ?? "", /WAL|log\.db-wal is damaged/);
+    assert.equal(log.partition("events", 0).logEndOffset, COMMITS);
+  });
+});
