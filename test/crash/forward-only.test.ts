@@ -93,6 +93,7 @@ suite("a disk that takes no writes", () => {
       const all = new Checker(histories);
       for (const record of await readAll(t, { address: hub.kafkaAddress, topic })) all.add(record);
       assertFlawless(all.verdict());
+      assert.deepEqual((await agent.status()).integrity.incidents, []);
       await assertBooksAgree([agent], hub);
     });
   }
@@ -125,6 +126,7 @@ suite("a disk that takes no writes", () => {
       const checker = new Checker(histories);
       for (const record of await readAll(t, { address: hub.kafkaAddress, topic })) checker.add(record);
       assertFlawless(checker.verdict());
+      assert.deepEqual((await agent.status()).integrity.incidents, []);
       await assertBooksAgree([agent], hub);
     });
   }

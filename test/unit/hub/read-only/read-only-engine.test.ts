@@ -27,6 +27,7 @@ async function openEmbedded(t: TestContext, directory: string): Promise<Embedded
     hasReaderThread: false,
     commitIntervalMs: 0,
     crashPointBeforeFsync: "hub-before-fsync",
+    skippedOnDamage: 1000,
   });
   const engine = new EmbeddedEngine({
     log,

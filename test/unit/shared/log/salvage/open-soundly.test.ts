@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { encodeRecords } from "../../../../../shared/batch/records.ts";
 import { UNFLUSHED_COMMITS_MAX } from "../../../../../shared/log/open-database.ts";
+import { whyUnsound } from "../../../../../shared/log/salvage/open-soundly.ts";
+import { noteSuspicion } from "../../../../../shared/log/salvage/suspicion.ts";
 import { PAGE_BYTES } from "../../../../../shared/log/schema.ts";
 import { openLog } from "../../../../support/open-log.ts";
 import { tempDir } from "../../../../support/temp-dir.ts";
@@ -14,14 +16,14 @@ const WAL_HEADER_BYTES = 32;
 const FRAME_HEADER_BYTES = 24;
 const FRAME_BYTES = FRAME_HEADER_BYTES + PAGE_BYTES;
 
-/** A record a commit, each flushed, all of them in the WAL; as a kill leaves it. */
+/** A record a commit, all of them in the WAL; as a kill leaves it. */
 async function killedLog(t: TestContext): Promise<string> {
   const directory = tempDir(t);
   const log = await openLog(t, directory);
   await log.createTopic({ name: "events", partitionCount: 1 });
   for (let i = 0; i < COMMITS; i++) {
     const batch = encodeRecords([{ timestamp: i, key: null, value: Buffer.alloc(200, i) }]);
-    await log.append(log.partition("events", 0), batch, "fsync");
+    await log.append(log.partition("events", 0), batch, "os");
   }
   const copy = path.join(tempDir(t), "copy");
   cpSync(directory, copy, { recursive: true });
@@ -79,4 +81,44 @@ suite("a WAL that breaks off", () => {
     assert.match(log.integrity.incidents[0]?.cause ?? "", /WAL|log\.db-wal is damaged/);
     assert.equal(log.partition("events", 0).logEndOffset, COMMITS);
   });
+});
+
+suite("a log that can only be read", () => {
+  test("is sound as a kill leaves it, and as an orderly stop does", async (t) => {
+    const directory = await killedLog(t);
+    const stopped = path.join(tempDir(t), "stopped");
+    cpSync(directory, stopped, { recursive: true });
+    await (await openLog(t, stopped)).close();
+    assert.equal(whyUnsound(directory), undefined);
+    assert.equal(whyUnsound(stopped), undefined);
+  });
+
+  for (const { name, spoil, cause } of [
+    {
+      name: "its WAL is damaged",
+      spoil: (directory: string) => spoilCommit(directory, UNFLUSHED_COMMITS_MAX + 1),
+      cause: /log\.db-wal is damaged/,
+    },
+    {
+      name: "its WAL is gone",
+      spoil: (directory: string) => rmSync(path.join(directory, "log.db-wal")),
+      cause: /log\.db-wal is missing/,
+    },
+    {
+      name: "the run before has found it damaged",
+      spoil: (directory: string) => noteSuspicion(directory, "a page"),
+      cause: /^a page$/,
+    },
+    {
+      name: "its first page is garbage",
+      spoil: (directory: string) => writeFileSync(path.join(directory, "log.db"), Buffer.alloc(PAGE_BYTES * 8, 1)),
+      cause: /SQLITE_/,
+    },
+  ]) {
+    test(`is not, where ${name}`, async (t) => {
+      const directory = await killedLog(t);
+      spoil(directory);
+      assert.match(whyUnsound(directory) ?? "sound", cause);
+    });
+  }
 });
