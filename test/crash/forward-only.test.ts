@@ -17,6 +17,7 @@ import { smallDisk } from "../support/small-disk.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { eventsRoute, quickUplink } from "../support/test-routes.ts";
 import { waitUntil } from "../support/wait-until.ts";
+import { Ext4Disk } from "./power/ext4-disk.ts";
 import { DiskFaults } from "./power/faults.ts";
 import { recordedBy } from "./power/native.ts";
 
@@ -33,6 +34,17 @@ async function publish(t: TestContext, agent: AgentProgram, name: string) {
 async function drained(agent: AgentProgram): Promise<void> {
   const what = "everything to be delivered";
   await waitUntil(async () => (await agent.status()).ledger.pending === 0, { what, deadlineMs: DEADLINE_MS });
+}
+
+function remountable(t: TestContext) {
+  const directory = smallDisk(t, 96);
+  const remount = (mode: "ro" | "rw"): void => void execFileSync("mount", ["-o", `remount,${mode}`, directory]);
+  return { directory, fail: () => remount("ro"), heal: () => remount("rw") };
+}
+
+function givingUp(t: TestContext) {
+  const disk = Ext4Disk.make(t);
+  return { directory: disk.directory, fail: () => disk.abort(), heal: () => disk.remount() };
 }
 
 suite("a disk that takes no writes", () => {
@@ -98,20 +110,29 @@ suite("a disk that takes no writes", () => {
     });
   }
 
-  for (const how of ["killed", "stopped"] as const) {
-    test(`mounted read-only, found at the start of an agent that was ${how}: what is stored is forwarded`, async (t) => {
-      const disk = smallDisk(t, 96);
+  for (const { name, how, makeDisk } of [
+    { name: "mounted read-only, found at the start of an agent that was killed", how: "killed", makeDisk: remountable },
+    {
+      name: "mounted read-only, found at the start of an agent that was stopped",
+      how: "stopped",
+      makeDisk: remountable,
+    },
+    { name: "an ext4 that gives up and mounts itself read-only", how: "killed", makeDisk: givingUp },
+  ] as const) {
+    test(`${name}: what is stored is forwarded`, async (t) => {
+      const disk = makeDisk(t);
       const hub = await HubProgram.prepare(t);
       const config = { routes: [eventsRoute], uplink: quickUplink };
-      const agent = await AgentProgram.prepare(t, { hub, data: path.join(disk, "agent"), config });
+      const agent = await AgentProgram.prepare(t, { hub, data: path.join(disk.directory, "agent"), config });
       await hub.start();
       await agent.start();
       const histories = [...(await publish(t, agent, "a"))];
       await drained(agent);
       await hub.kill9();
       histories.push(...(await publish(t, agent, "b")));
-      await (how === "killed" ? agent.kill9() : agent.term());
-      execFileSync("mount", ["-o", "remount,ro", disk]);
+      if (how === "stopped") await agent.term();
+      else await agent.kill9();
+      disk.fail();
       await hub.start();
       await agent.start();
       await drained(agent);
@@ -119,7 +140,7 @@ suite("a disk that takes no writes", () => {
       await agent.start();
       await drained(agent);
       await agent.kill9();
-      execFileSync("mount", ["-o", "remount,rw", disk]);
+      disk.heal();
       await agent.start();
       histories.push(...(await publish(t, agent, "c")));
       await drained(agent);

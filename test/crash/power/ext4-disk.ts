@@ -55,6 +55,12 @@ export class Ext4Disk {
     execFileSync("python3", ["-c", CUT, this.directory], { stdio: ["ignore", "ignore", "pipe"] });
   }
 
+  /** As after an error that the file system cannot get over: reads go on, and nothing is written any more. */
+  abort(): void {
+    const options = "remount,errors=remount-ro,abort";
+    execFileSync("mount", ["-o", options, this.directory], { stdio: ["ignore", "ignore", "pipe"] });
+  }
+
   /** The power is back. Whatever used the disk has ended. */
   remount(): void {
     execFileSync("umount", [this.directory], { stdio: ["ignore", "ignore", "pipe"] });
