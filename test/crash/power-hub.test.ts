@@ -10,21 +10,65 @@ import { openAdmin } from "../support/topic-ends.ts";
 import { runCampaign } from "./power/campaign.ts";
 import { readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
-import { runKafkaLoad } from "./power/kafka-load.ts";
+import { COMPACTED, RETAINED, cleaningHub, runKafkaLoad } from "./power/kafka-load.ts";
 import { recordedBy } from "./power/native.ts";
+import { openCut } from "./power/open-cut.ts";
+import { RetryingProducer } from "./power/retrying-producer.ts";
+import { unansweredIn } from "./power/unanswered.ts";
+import { Witness } from "./power/witness.ts";
+import type { FoundPartition, Note } from "./power/witness.ts";
 import { POWER_CUTS, POWER_SEED } from "./power/settings.ts";
 
 const BATCHES = 60;
 const RESTARTS = 3;
+const RESENDS_EVERY = 3;
 const DATA = "hub";
 
 async function record(t: TestContext, journal: string): Promise<Entry[]> {
   const watched = tempDir(t);
-  const hub = await HubProgram.prepare(t, { data: path.join(watched, DATA), env: recordedBy(journal, watched) });
+  const hub = await HubProgram.prepare(t, {
+    data: path.join(watched, DATA),
+    env: recordedBy(journal, watched),
+    config: cleaningHub,
+  });
   await hub.start();
-  await runKafkaLoad(t, { address: hub.kafkaAddress, journal, batches: BATCHES });
+  await runKafkaLoad(t, { hub, journal, batches: BATCHES });
   await hub.kill9();
   return readJournal(journal);
+}
+
+/** Records that the hub has taken from its topics by itself. */
+function cleanedIn(partitions: readonly FoundPartition[]): { readonly compacted: number; readonly trimmed: number } {
+  let [compacted, trimmed] = [0, 0];
+  for (const { topic, start, end, keyed } of partitions) {
+    if (topic === COMPACTED) compacted += end - start - keyed.size;
+    if (topic === RETAINED) trimmed += start;
+  }
+  return { compacted, trimmed };
+}
+
+type Kept = { readonly data: string; readonly notes: readonly Note[] };
+
+function notesBefore(entries: readonly Entry[], at: number): Note[] {
+  const notes = entries.filter(({ kind, index }) => kind === "note" && index <= at);
+  return notes.map(({ data }) => JSON.parse(data.toString()) as Note);
+}
+
+/** The same over the wire: each producer sends again what was not answered, and goes on. */
+async function restartAndResend(t: TestContext, { data, notes }: Kept): Promise<void> {
+  const witness = new Witness();
+  const note = (each: Note): void => witness.hear(each);
+  for (const each of notes) note(each);
+  const hub = await HubProgram.prepare(t, { data });
+  await hub.start();
+  assert.ok((await (await openAdmin(t, hub.kafkaAddress)).listTopics()).length > 0);
+  for (const each of unansweredIn(notes)) {
+    const producer = await RetryingProducer.resume(t, { port: hub.kafkaPort, note }, each);
+    await producer.produce(1);
+    producer.close();
+  }
+  await hub.term();
+  assert.deepEqual(witness.check(openCut(data, [])), []);
 }
 
 suite("power cuts: the hub", () => {
@@ -32,8 +76,9 @@ suite("power cuts: the hub", () => {
     const scratch = tempDir(t);
     const entries = await record(t, path.join(scratch, "journal"));
     const stride = Math.floor(POWER_CUTS / RESTARTS);
-    const kept: string[] = [];
+    const kept: Kept[] = [];
     for (const order of ["ordered", "strict"] as const) {
+      const cleaned = { compacted: 0, trimmed: 0 };
       const result = runCampaign({
         entries,
         data: DATA,
@@ -41,26 +86,31 @@ suite("power cuts: the hub", () => {
         seed: POWER_SEED,
         cuts: POWER_CUTS,
         order,
-        onCut: (directory, { number }) => {
+        resendsEvery: RESENDS_EVERY,
+        onFound: ({ partitions }) => {
+          const { compacted, trimmed } = cleanedIn(partitions);
+          if (compacted > 0) cleaned.compacted++;
+          if (trimmed > 0) cleaned.trimmed++;
+        },
+        onCut: (directory, { number, at }) => {
           if (order !== "ordered" || number % stride !== stride - 1) return;
           const data = path.join(scratch, `kept-${number}`);
           cpSync(path.join(directory, DATA), data, { recursive: true });
-          kept.push(data);
+          kept.push({ data, notes: notesBefore(entries, at) });
         },
       });
       t.diagnostic(
         `${order}: ${result.cuts} cuts, up to ${result.ackedCount} records acknowledged or read before them`,
       );
-      t.diagnostic(`${order}: ${result.salvages.length} took commits that were never flushed for damage`);
-      assert.ok(result.tellingCuts > result.cuts / 2);
       assert.deepEqual(result.failures, []);
+      t.diagnostic(`${order}: ${result.resent} batches sent again, ${result.duplicates} of them were there`);
+      t.diagnostic(`${order}: ${result.salvages.length} took commits that were never flushed for damage`);
+      t.diagnostic(`${order}: ${cleaned.compacted} cuts with compacted records, ${cleaned.trimmed} with old ones gone`);
+      assert.ok(cleaned.compacted > 0 && cleaned.trimmed > 0);
+      assert.ok(result.resent > 0 && result.duplicates > 0);
+      assert.ok(result.tellingCuts > result.cuts / 2);
     }
-    for (const data of kept) {
-      const hub = await HubProgram.prepare(t, { data });
-      await hub.start();
-      assert.ok((await (await openAdmin(t, hub.kafkaAddress)).listTopics()).length > 0);
-      await hub.term();
-    }
+    for (const each of kept) await restartAndResend(t, each);
     t.diagnostic(`${kept.length} of them restarted as the program`);
   });
 });

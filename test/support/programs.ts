@@ -7,6 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { Balance } from "../../agent/ledger/balance.ts";
+import type { CompactionStats } from "../../hub/engine/engine.ts";
 import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import { TestChild } from "./child-process.ts";
 import type { Exit } from "./child-process.ts";
@@ -192,6 +193,7 @@ export type HubStatusView = {
   readonly losses: readonly { readonly topic: string; readonly reason: string; readonly records: number }[];
   readonly agents: readonly { readonly agent: string; readonly isConnected: boolean }[];
   readonly integrity: LogIntegrity;
+  readonly compaction: CompactionStats;
 };
 
 /** Of the agent's /status, what the tests look at. */

@@ -8,8 +8,9 @@ import type { Order } from "./disk.ts";
 import type { Fate } from "./disk-file.ts";
 import type { Entry } from "./journal.ts";
 import { openCut } from "./open-cut.ts";
+import { resendAfterCut } from "./resend-after-cut.ts";
 import { findingKinds, Witness } from "./witness.ts";
-import type { Finding, Note } from "./witness.ts";
+import type { Finding, Found, Note } from "./witness.ts";
 
 export const fates: readonly Fate[] = ["dropped", "kept", "prefix", "subset", "torn", "garbage"];
 const FINDINGS_SHOWN_MAX = 5;
@@ -36,10 +37,14 @@ export type Campaign = {
   /** The disk only pretends to make this share of the flushes. */
   readonly lostFlushPercent?: number;
   readonly isPageSpoilt?: boolean;
+  /** After every so many of the cuts the producers of the notes send again what was not answered. */
+  readonly resendsEvery?: number;
   /** What was there, and what was known, when the recording began. */
   readonly before?: Before;
   /** Looks at a cut before it is opened. */
   readonly onCut?: (directory: string, cut: { number: number; at: number }) => void;
+  /** And when it was. */
+  readonly onFound?: (found: Found) => void;
 };
 
 export type CampaignResult = {
@@ -51,6 +56,9 @@ export type CampaignResult = {
   readonly counts: Readonly<Record<Finding["kind"], number>>;
   /** What made the log take itself for damaged, each with what repeats it. */
   readonly salvages: readonly string[];
+  /** Batches that were sent again after the cuts, and those of them that were there already. */
+  readonly resent: number;
+  readonly duplicates: number;
   /** The log did not open. */
   readonly unopened: number;
   /** What was found, each with what repeats it. */
@@ -68,16 +76,18 @@ function chooseCuts({ entries, cuts: count, seed, isEveryPlace = false }: Campai
 
 export function runCampaign(campaign: Campaign): CampaignResult {
   const { entries, data, scratch, seed, order, lostFlushPercent = 0, isPageSpoilt = false } = campaign;
+  const { resendsEvery = Infinity } = campaign;
   const chosen = chooseCuts(campaign);
   const disk = new Disk(order);
   const witness = new Witness();
   if (campaign.before !== undefined) disk.load(campaign.before.directory);
-  for (const each of campaign.before?.notes ?? []) witness.hear(each);
+  const notes: Note[] = [...(campaign.before?.notes ?? [])];
+  for (const each of notes) witness.hear(each);
   const liar = seededRandom(seed ^ 0x5bd1e995);
   const counts = Object.fromEntries(findingKinds.map((kind) => [kind, 0])) as Record<Finding["kind"], number>;
   const failures: string[] = [];
   const salvages: string[] = [];
-  let [next, tellingCuts, unopened] = [0, 0, 0];
+  let [next, tellingCuts, unopened, resent, duplicates] = [0, 0, 0, 0, 0];
 
   const cutHere = (number: number, at: number): void => {
     const fate = fates[number % fates.length]!;
@@ -88,10 +98,17 @@ export function runCampaign(campaign: Campaign): CampaignResult {
     const name = `seed ${seed}, cut ${number} of ${chosen.length} after entry ${at}, ${order}, ${fate}`;
     try {
       const found = openCut(path.join(target, data), campaign.extensions ?? []);
+      campaign.onFound?.(found);
       const isSalvaged = found.salvage !== undefined || found.incidents.length > 0;
       if (isSalvaged) salvages.push(`${name}: ${found.salvage ?? found.incidents.join(", ")}`);
       // A salvage skips offsets, and says so.
       const findings = witness.check(found).filter(({ kind }) => !isSalvaged || kind !== "gap");
+      if (number % resendsEvery === 0 && !isSalvaged) {
+        const again = resendAfterCut(path.join(target, data), notes);
+        resent += again.resent;
+        duplicates += again.duplicates;
+        findings.push(...again.findings);
+      }
       for (const kind of new Set(findings.map((finding) => finding.kind))) counts[kind]++;
       if (findings.length > 0) {
         // One of a rare kind tells more than many of a common one.
@@ -109,12 +126,15 @@ export function runCampaign(campaign: Campaign): CampaignResult {
   };
 
   for (const entry of entries) {
-    if (entry.kind === "note") witness.hear(JSON.parse(entry.data.toString()) as Note);
-    else disk.apply(entry, liar.next() * PERCENT < lostFlushPercent);
+    if (entry.kind === "note") {
+      notes.push(JSON.parse(entry.data.toString()) as Note);
+      witness.hear(notes.at(-1)!);
+    } else disk.apply(entry, liar.next() * PERCENT < lostFlushPercent);
     for (; chosen[next] === entry.index; next++) {
       if (witness.ackedCount > 0) tellingCuts++;
       cutHere(next, entry.index);
     }
   }
-  return { cuts: next, tellingCuts, ackedCount: witness.ackedCount, counts, salvages, unopened, failures };
+  const { ackedCount } = witness;
+  return { cuts: next, tellingCuts, ackedCount, counts, salvages, resent, duplicates, unopened, failures };
 }

@@ -1,28 +1,51 @@
-/** Kafka clients that note in the journal what they ask for and what is acknowledged: producers, a group, topics that come and go. */
+/**
+ * Kafka clients that note in the journal what they ask for and what is acknowledged: producers, a group, topics that come and go,
+ * and topics that the hub compacts or takes old records from meanwhile.
+ */
 import type { TestContext } from "node:test";
-import type { Producer } from "kafkajs";
-import { kafkaJs, openAdmin } from "../../support/topic-ends.ts";
+import type { Admin, Producer } from "kafkajs";
+import type { HubProgram } from "../../support/programs.ts";
+import { kafkaJs, openAdmin, topicEnds } from "../../support/topic-ends.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { appendNote } from "./journal.ts";
-import type { Note } from "./witness.ts";
+import { RetryingProducer } from "./retrying-producer.ts";
+import type { Unanswered } from "./unanswered.ts";
+import type { Cleanup, Note } from "./witness.ts";
 
 const TOPIC = "readings";
 const PARTITIONS = 2;
 const RECORDS_PER_BATCH = 4;
 const DEADLINE_MS = 30_000;
 const SHORT_LIVED_EVERY = 10;
+const PARTS = 2;
+const LAST_BATCHES = 3;
+const RETAINED_BYTES = 4_000;
+/** Keeps numbers of a life above those of the lives before it. */
+const NUMBERS_A_LIFE = 1_000_000;
+export const COMPACTED = "state";
+export const RETAINED = "recent";
+/** Only that it is sent again after the cut. */
+const REPEATED = "repeated";
+/** As often as the hub allows. */
+export const cleaningHub = { topics: { compactionCheckMs: 1000, retentionCheckMs: 1000 } };
 
-export type KafkaLoad = { readonly address: string; readonly journal: string; readonly batches: number };
+export type KafkaLoad = {
+  readonly hub: HubProgram;
+  readonly journal: string;
+  readonly batches: number;
+  /** 0 for the first; those after it begin with what was left unanswered before the cut. */
+  readonly life?: number;
+  readonly unanswered?: readonly Unanswered[];
+};
 
-export async function runKafkaLoad(t: TestContext, { address, journal, batches }: KafkaLoad): Promise<void> {
+export async function runKafkaLoad(t: TestContext, load: KafkaLoad): Promise<void> {
+  const { hub, journal, batches, life = 0 } = load;
+  const address = hub.kafkaAddress;
   const note = (each: Note): void => appendNote(journal, each);
   const admin = await openAdmin(t, address);
-  const makeTopic = async (topic: string): Promise<void> => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: PARTITIONS }] });
-    note({ type: "topic-made", topic });
-  };
-  await makeTopic(TOPIC);
-  const follower = await follow(address, note);
+  await runCleanedLoad(t, load, { admin, note });
+  await makeTopic({ admin, note }, { topic: TOPIC });
+  const follower = await follow(address, note, life);
   await Promise.all(
     Array.from({ length: PARTITIONS }, async (_, partition) => {
       const producer = kafkaJs(address).producer({
@@ -32,14 +55,14 @@ export async function runKafkaLoad(t: TestContext, { address, journal, batches }
       });
       await producer.connect();
       for (let batch = 0; batch < batches; batch++) {
-        await produce(producer, note, { topic: TOPIC, partition, batch, name: `p${partition}` });
+        await produce(producer, note, { topic: TOPIC, partition, batch, name: `p${life}.${partition}` });
       }
       await producer.disconnect();
     }),
   );
   for (let round = 0; round < batches / SHORT_LIVED_EVERY; round++) {
-    const topic = `short-${round}`;
-    await makeTopic(topic);
+    const topic = `short-${life}-${round}`;
+    await makeTopic({ admin, note }, { topic });
     // One of its own: kafkajs asks for deleted topics too, for ever.
     const producer = kafkaJs(address).producer({ allowAutoTopicCreation: false });
     await producer.connect();
@@ -49,12 +72,67 @@ export async function runKafkaLoad(t: TestContext, { address, journal, batches }
     await admin.deleteTopics({ topics: [topic] });
     note({ type: "topic-deleted", topic });
   }
-  await waitUntil(() => follower.count() === PARTITIONS * batches * RECORDS_PER_BATCH, {
+  const count = [...(await topicEnds(admin, TOPIC)).values()].reduce((sum, end) => sum + end, 0);
+  await waitUntil(() => follower.count() === count, {
     what: "the group at the end of the topic",
     deadlineMs: DEADLINE_MS,
   });
   // The hub is about to be killed; clients that are still there would look for it for long.
   await Promise.all([follower.stop(), admin.disconnect()]);
+}
+
+type Session = { readonly admin: Admin; readonly note: (each: Note) => void };
+type NewTopic = { readonly topic: string; readonly cleanup?: Cleanup };
+
+async function makeTopic({ admin, note }: Session, { topic, cleanup }: NewTopic): Promise<void> {
+  await admin.createTopics({
+    topics: [{ topic, numPartitions: PARTITIONS, configEntries: [...configOf(cleanup)] }],
+  });
+  note({ type: "topic-made", topic, ...(cleanup === undefined ? {} : { cleanup }) });
+}
+
+function* configOf(cleanup: Cleanup | undefined): Generator<{ name: string; value: string }> {
+  if (cleanup?.type === "retain") yield { name: "retention.bytes", value: String(cleanup.bytesMin) };
+  if (cleanup?.type !== "compact") return;
+  yield { name: "cleanup.policy", value: "compact" };
+  yield { name: "min.cleanable.dirty.ratio", value: "0" };
+  yield { name: "delete.retention.ms", value: "0" };
+}
+
+/** Between two parts of the load the hub compacts what the first has written. */
+async function runCleanedLoad(
+  t: TestContext,
+  { hub, batches, life = 0, unanswered = [] }: KafkaLoad,
+  { admin, note }: Session,
+): Promise<void> {
+  const parts = { port: hub.kafkaPort, note };
+  for (const each of unanswered) (await RetryingProducer.resume(t, parts, each)).close();
+  const producers: RetryingProducer[] = [];
+  for (const { topic, kind, cleanup } of [
+    { topic: COMPACTED, kind: "keyed", cleanup: { type: "compact" } },
+    { topic: RETAINED, kind: "plain", cleanup: { type: "retain", bytesMin: RETAINED_BYTES } },
+    { topic: REPEATED, kind: "plain", cleanup: undefined },
+  ] as const) {
+    await makeTopic({ admin, note }, { topic, ...(cleanup === undefined ? {} : { cleanup }) });
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const name = `${topic}${life}.${partition}`;
+      const first = life * NUMBERS_A_LIFE;
+      producers.push(await RetryingProducer.open(t, parts, { name, topic, partition, kind, first }));
+    }
+  }
+  for (let part = 0; part < PARTS; part++) {
+    const runs = await compactionRuns(hub);
+    await Promise.all(producers.map((producer) => producer.produce(Math.ceil(batches / PARTS))));
+    const isCompacted = async (): Promise<boolean> => (await compactionRuns(hub)) >= runs + PARTITIONS;
+    await waitUntil(isCompacted, { what: "compaction", deadlineMs: DEADLINE_MS });
+  }
+  // What compaction left rides with these.
+  await Promise.all(producers.map((producer) => producer.produce(LAST_BATCHES)));
+  for (const producer of producers) producer.close();
+}
+
+async function compactionRuns(hub: HubProgram): Promise<number> {
+  return (await hub.status()).compaction.runsTotal;
 }
 
 async function produce(
@@ -69,12 +147,13 @@ async function produce(
   note({ type: "acked", topic, partition, offset: Number(answer?.baseOffset), keys });
 }
 
-/** A group of one that commits after each batch. */
+/** A group of its life's own, so that none waits for members that the cut has taken; of one, that commits after each batch. */
 async function follow(
   address: string,
   note: (each: Note) => void,
+  life: number,
 ): Promise<{ readonly count: () => number; readonly stop: () => Promise<void> }> {
-  const groupId = "follower";
+  const groupId = `follower${life}`;
   let count = 0;
   const consumer = kafkaJs(address).consumer({ groupId });
   await consumer.connect();

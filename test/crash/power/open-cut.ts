@@ -6,8 +6,11 @@ import { LogInspection, recordsOf } from "../../../bin/log-inspection.ts";
 import { isControl } from "../../../shared/batch/record-batch.ts";
 import { systemClock } from "../../../shared/clock.ts";
 import type { LogExtension } from "../../../shared/log/extension.ts";
-import type { FromWorker } from "../../../shared/log/log-messages.ts";
+import type { AppendedValue, FromWorker } from "../../../shared/log/log-messages.ts";
 import { openWriter } from "../../../shared/log/open-writer.ts";
+import type { WriterServer } from "../../../shared/log/writer-server.ts";
+import { keyedRecord } from "./compacted-topic.ts";
+import type { KeyedRecord } from "./compacted-topic.ts";
 import type { Found, FoundPartition } from "./witness.ts";
 
 export type Opened = Found & {
@@ -19,8 +22,15 @@ export type Opened = Found & {
 /** Offsets that follow a loss that nobody could exclude, as at the hub. */
 const SKIPPED_ON_DAMAGE = 1000;
 
-/** Must open, whatever it holds. @throws when it would take a person. */
-export function openCut(directory: string, extensions: readonly LogExtension[]): Opened {
+/** One batch into the log that was opened, as the hub appends what its clients send. @throws when it is refused. */
+export type AppendBatch = (place: { topic: string; partition: number }, batch: Buffer) => AppendedValue;
+
+/** Must open, whatever it holds, and is closed again after `use`. @throws when it would take a person. */
+export function openCut(
+  directory: string,
+  extensions: readonly LogExtension[],
+  use: (append: AppendBatch) => void = () => undefined,
+): Opened {
   const messages: FromWorker[] = [];
   // The server only posts to its port.
   const port = { postMessage: (message: FromWorker) => messages.push(message), close: () => undefined };
@@ -36,6 +46,7 @@ export function openCut(directory: string, extensions: readonly LogExtension[]):
     },
     { extensions, clock: systemClock },
   );
+  use(appendingTo(server, messages));
   server.handle({ type: "close" });
   const salvaging = messages.find((message) => message.type === "salvaging");
   const opened = messages.find((message) => message.type === "opened");
@@ -46,6 +57,28 @@ export function openCut(directory: string, extensions: readonly LogExtension[]):
   const incidents = opened.incidents.map(({ cause }) => cause);
   const { partitions, committed } = look(directory, damages);
   return { topics, partitions, committed, damages, salvage: salvaging?.cause, incidents };
+}
+
+function appendingTo(server: WriterServer, messages: readonly FromWorker[]): AppendBatch {
+  return ({ topic, partition }, batch) => {
+    const opened = messages.find((message) => message.type === "opened");
+    const place = opened?.partitions.find((each) => each.topic === topic && each.partition === partition);
+    if (place === undefined) throw new Error(`${topic}/${partition} is not there`);
+    const bytes = new Uint8Array(batch).buffer;
+    const { length } = batch;
+    const operation = {
+      type: "append-batch",
+      partitionId: place.id,
+      keepsProducer: false,
+      from: 0,
+      to: length,
+    } as const;
+    server.handle({ type: "commit", id: 1, operations: [operation], bytes, bytesUsed: length, durability: "fsync" });
+    const answer = messages.findLast(({ type }) => type === "committed" || type === "refused");
+    const result = answer?.type === "committed" ? answer.results[0] : undefined;
+    if (result === undefined || !("value" in result)) throw new Error(`refused: ${JSON.stringify(answer)}`);
+    return result.value as AppendedValue;
+  };
 }
 
 function quickCheck(directory: string): string[] {
@@ -63,8 +96,9 @@ function look(directory: string, damages: string[]): Pick<Found, "partitions" | 
   const inspection = new LogInspection(directory);
   try {
     const partitions = inspection.partitions().map((summary): FoundPartition => {
-      const { topic, partition, logStartOffset: start, logEndOffset: end } = summary;
+      const { topic, partition, logStartOffset: start, logEndOffset: end, bytes } = summary;
       const keys = new Map<number, string>();
+      const keyed = new Map<number, KeyedRecord>();
       try {
         for (const batch of inspection.batches({ topic, partition, offset: start })) {
           if (batch.damage !== undefined) {
@@ -73,13 +107,17 @@ function look(directory: string, damages: string[]): Pick<Found, "partitions" | 
           }
           // What a salvage puts where it skips offsets.
           if (batch.header !== undefined && isControl(batch.header)) continue;
-          for (const { offset, value } of recordsOf(batch, start)) if (value !== null) keys.set(offset, keyOf(value));
+          for (const record of recordsOf(batch, start)) {
+            if (record.value !== null) keys.set(record.offset, keyOf(record.value));
+            const known = keyedRecord(record);
+            if (known !== undefined) keyed.set(record.offset, known);
+          }
         }
       } catch (error) {
         // A page that readers pass by.
         damages.push(`${topic}/${partition}: ${String(error)}`);
       }
-      return { topic, partition, start, end, keys };
+      return { topic, partition, start, end, bytes, keys, keyed };
     });
     return { partitions, committed: committedIn(directory) };
   } finally {

@@ -9,11 +9,24 @@
  *   gap        offsets are not dense, or begin later than anybody asked for
  *   topic      a topic that was acknowledged is not there, or one that was deleted is
  *   damaged    bytes or pages are wrong: readers pass them by and tell, but on a disk that keeps its promises there are none
+ *   returned   of a key of a compacted topic there is only something older than what was acknowledged or shown last
  *   committed  a group's offset is behind what was acknowledged, ahead of what anybody committed, or of the log
  */
+import { checkCompacted } from "./compacted-topic.ts";
+import type { KeyedRecord } from "./compacted-topic.ts";
+import type { ProducerPlan } from "./producer-records.ts";
+
 export type Note =
-  | { readonly type: "topic-made" | "topic-deleting" | "topic-deleted"; readonly topic: string }
-  | { readonly type: "sending"; readonly topic: string; readonly keys: readonly string[] }
+  | { readonly type: "topic-made"; readonly topic: string; readonly cleanup?: Cleanup }
+  | { readonly type: "topic-deleting" | "topic-deleted"; readonly topic: string }
+  | { readonly type: "producer"; readonly plan: ProducerPlan }
+  | {
+      readonly type: "sending";
+      readonly topic: string;
+      readonly keys: readonly string[];
+      /** Of a producer that sends it again after a cut. */
+      readonly by?: { readonly producer: string; readonly batch: number };
+    }
   /** `offset` of the first; unknown to an MQTT publisher. */
   | {
       readonly type: "acked" | "read";
@@ -25,13 +38,19 @@ export type Note =
   | { readonly type: "trimming"; readonly topic: string; readonly partition: number; readonly before: number }
   | { readonly type: "committing" | "committed"; readonly name: string; readonly value: number };
 
+/** What becomes of old records by themselves. */
+export type Cleanup = { readonly type: "compact" } | { readonly type: "retain"; readonly bytesMin: number };
+
 export type FoundPartition = {
   readonly topic: string;
   readonly partition: number;
   readonly start: number;
   readonly end: number;
+  readonly bytes: number;
   /** By offset. */
   readonly keys: ReadonlyMap<number, string>;
+  /** Those with an id of their own; by offset, in its order. */
+  readonly keyed: ReadonlyMap<number, KeyedRecord>;
 };
 export type Found = {
   /** What is wrong in what is stored, in words. */
@@ -49,6 +68,7 @@ export const findingKinds = [
   "gap",
   "topic",
   "damaged",
+  "returned",
   "committed",
 ] as const;
 export type Finding = { readonly kind: (typeof findingKinds)[number]; readonly text: string };
@@ -56,9 +76,14 @@ export type Finding = { readonly kind: (typeof findingKinds)[number]; readonly t
 type TopicKnowledge = {
   isMade: boolean;
   deletion: "none" | "asked" | "acked";
+  cleanup: Cleanup | undefined;
   readonly sent: Set<string>;
   /** Where offsets are known: "partition/offset" to key. */
   readonly placed: Map<string, { readonly partition: number; readonly offset: number; readonly key: string }>;
+  /** Key to the place where it was first. */
+  readonly places: Map<string, string>;
+  /** Told to be at two places. */
+  readonly twice: string[];
   /** Acknowledged without an offset. */
   readonly acked: Set<string>;
   readonly trimmed: Map<number, number>;
@@ -84,6 +109,9 @@ export class Witness {
     switch (note.type) {
       case "topic-made":
         this.#topic(note.topic).isMade = true;
+        this.#topic(note.topic).cleanup = note.cleanup;
+        return;
+      case "producer":
         return;
       case "topic-deleting":
         this.#topic(note.topic).deletion = "asked";
@@ -138,14 +166,17 @@ export class Witness {
   }
 
   #place({ topic, partition, offset, keys }: Extract<Note, { type: "acked" | "read" }>): void {
-    const { placed, acked } = this.#topic(topic);
+    const { placed, places, twice, acked } = this.#topic(topic);
     for (const [index, key] of keys.entries()) {
       if (partition === undefined || offset === undefined) {
         if (acked.has(key)) continue;
         acked.add(key);
       } else {
         const place = `${partition}/${offset + index}`;
+        const first = places.get(key);
+        if (first !== undefined && first !== place) twice.push(`${key} at ${first} and at ${place}`);
         if (placed.has(place)) continue;
+        places.set(key, place);
         placed.set(place, { partition, offset: offset + index, key });
       }
       this.#ackedCount++;
@@ -158,8 +189,11 @@ export class Witness {
       topic = {
         isMade: false,
         deletion: "none",
+        cleanup: undefined,
         sent: new Set(),
         placed: new Map(),
+        places: new Map(),
+        twice: [],
         acked: new Set(),
         trimmed: new Map(),
       };
@@ -176,8 +210,9 @@ export class Witness {
 }
 
 function checkTopic(name: string, topic: TopicKnowledge, all: readonly FoundPartition[]): Finding[] {
-  const findings: Finding[] = [];
   const partitions = all.filter((each) => each.topic === name);
+  const findings = topic.twice.map((text): Finding => ({ kind: "repeated", text: `${name}: ${text}` }));
+  if (topic.cleanup?.type === "compact") return [...findings, ...checkCompacted(name, topic, partitions)];
   const byNumber = new Map(partitions.map((each) => [each.partition, each]));
   for (const { partition, offset, key } of topic.placed.values()) {
     const at = byNumber.get(partition);
@@ -203,7 +238,12 @@ function checkPartition(at: FoundPartition, topic: TopicKnowledge, seen: Set<str
   const findings: Finding[] = [];
   const where = `${at.topic}/${at.partition}`;
   const startMax = topic.trimmed.get(at.partition) ?? 0;
-  if (at.start > startMax) findings.push({ kind: "gap", text: `${where} starts at ${at.start}, not ${startMax}` });
+  if (topic.cleanup?.type === "retain") {
+    const { bytesMin } = topic.cleanup;
+    if (at.start > 0 && at.bytes < bytesMin)
+      findings.push({ kind: "gap", text: `${where} holds only ${at.bytes} bytes` });
+  } else if (at.start > startMax)
+    findings.push({ kind: "gap", text: `${where} starts at ${at.start}, not ${startMax}` });
   const newest = new Map<string, number>();
   for (let offset = at.start; offset < at.end; offset++) {
     const key = at.keys.get(offset);
