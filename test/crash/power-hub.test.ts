@@ -8,9 +8,11 @@ import { HubProgram } from "../support/programs.ts";
 import { tempDir } from "../support/temp-dir.ts";
 import { openAdmin } from "../support/topic-ends.ts";
 import { runCampaign } from "./power/campaign.ts";
+import { cutTwice } from "./power/cut-twice.ts";
 import { readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
 import { COMPACTED, RETAINED, cleaningHub, runKafkaLoad } from "./power/kafka-load.ts";
+import type { KafkaLoad } from "./power/kafka-load.ts";
 import { recordedBy } from "./power/native.ts";
 import { openCut } from "./power/open-cut.ts";
 import { RetryingProducer } from "./power/retrying-producer.ts";
@@ -22,19 +24,38 @@ import { POWER_CUTS, POWER_SEED } from "./power/settings.ts";
 const BATCHES = 60;
 const RESTARTS = 3;
 const RESENDS_EVERY = 3;
+const FIRST_CUTS = Math.ceil(POWER_CUTS / 50);
+const SECOND_CUTS = 25;
+const SECOND_BATCHES = 10;
 const DATA = "hub";
 
-async function record(t: TestContext, journal: string): Promise<Entry[]> {
-  const watched = tempDir(t);
+type Life = { readonly watched: string; readonly journal: string; readonly batches: number };
+
+/** From a start to a kill; the second life begins with what the producers of the first one had no answer to. */
+async function live(
+  t: TestContext,
+  { watched, journal, batches }: Life,
+  again: Partial<KafkaLoad> = {},
+): Promise<void> {
   const hub = await HubProgram.prepare(t, {
     data: path.join(watched, DATA),
     env: recordedBy(journal, watched),
     config: cleaningHub,
   });
   await hub.start();
-  await runKafkaLoad(t, { hub, journal, batches: BATCHES });
+  await runKafkaLoad(t, { hub, journal, batches, ...again });
   await hub.kill9();
-  return readJournal(journal);
+}
+
+let recorded: Promise<Entry[]> | undefined;
+
+/** One first life for all tests of this file. */
+function record(t: TestContext): Promise<Entry[]> {
+  return (recorded ??= (async () => {
+    const journal = path.join(tempDir(t), "journal");
+    await live(t, { watched: tempDir(t), journal, batches: BATCHES });
+    return readJournal(journal);
+  })());
 }
 
 /** Records that the hub has taken from its topics by itself. */
@@ -74,7 +95,7 @@ async function restartAndResend(t: TestContext, { data, notes }: Kept): Promise<
 suite("power cuts: the hub", () => {
   test(`2 x ${POWER_CUTS} cuts and ${RESTARTS} restarts, seed ${POWER_SEED}: records, offsets, groups and topics are there`, async (t) => {
     const scratch = tempDir(t);
-    const entries = await record(t, path.join(scratch, "journal"));
+    const entries = await record(t);
     const stride = Math.floor(POWER_CUTS / RESTARTS);
     const kept: Kept[] = [];
     for (const order of ["ordered", "strict"] as const) {
@@ -112,5 +133,22 @@ suite("power cuts: the hub", () => {
     }
     for (const each of kept) await restartAndResend(t, each);
     t.diagnostic(`${kept.length} of them restarted as the program`);
+  });
+
+  test(`cut twice, ${FIRST_CUTS} x ${SECOND_CUTS} cuts, seed ${POWER_SEED}: also of what recovers from a cut and goes on`, async (t) => {
+    const scratch = tempDir(t);
+    const result = await cutTwice({
+      entries: await record(t),
+      scratch,
+      data: DATA,
+      seed: POWER_SEED,
+      firstCuts: FIRST_CUTS,
+      secondCuts: SECOND_CUTS,
+      options: { resendsEvery: RESENDS_EVERY },
+      live: ({ watched, journal, notes }) =>
+        live(t, { watched, journal, batches: SECOND_BATCHES }, { life: 1, unanswered: unansweredIn(notes) }),
+    });
+    t.diagnostic(`${result.cuts} cuts, up to ${result.ackedCount} records acknowledged or read before the second`);
+    assert.deepEqual(result.failures, []);
   });
 });

@@ -7,20 +7,20 @@
  * falls into commits, so the journal of a run that failed is kept: POWER_JOURNAL repeats it exactly.
  */
 import assert from "node:assert/strict";
-import { copyFileSync, rmSync } from "node:fs";
+import { copyFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
-import { seededRandom } from "../../bin/demo/random.ts";
 import { tempDir } from "../support/temp-dir.ts";
-import { fates, runCampaign } from "./power/campaign.ts";
+import { runCampaign } from "./power/campaign.ts";
 import type { Campaign, CampaignResult } from "./power/campaign.ts";
+import { cutTwice } from "./power/cut-twice.ts";
+import type { CutTwiceResult } from "./power/cut-twice.ts";
 import { readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
 import { POWER_CUTS, POWER_SEED } from "./power/settings.ts";
-import { recordAfterCut } from "./power/record-after-cut.ts";
-import { DATA, recordLog } from "./power/record-log.ts";
+import { DATA, recordLife, recordLog } from "./power/record-log.ts";
 import type { LogRecording } from "./power/record-log.ts";
 
 const worker = new URL("../support/log-worker.ts", import.meta.url);
@@ -68,35 +68,21 @@ function assertNothingLost(t: TestContext, result: CampaignResult, { journal }: 
 const orders = ["ordered", "strict"] as const;
 
 /** The second life goes on with what a cut anywhere in the first ones has left. */
-async function cutTwice(
+async function cutLogTwice(
   t: TestContext,
   { firstCuts, secondCuts, worker: second }: { firstCuts: number; secondCuts: number; worker: URL },
-): Promise<{ readonly ackedCount: number; readonly missing: number; readonly failures: readonly string[] }> {
-  const random = seededRandom(POWER_SEED ^ 0x2c1b3c6d);
+): Promise<CutTwiceResult> {
   const { entries, directory } = await record(t, { durability: "fsync" });
-  const results: CampaignResult[] = [];
-  for (let number = 0; number < firstCuts; number++) {
-    const [at, fate] = [Math.floor(random.next() * entries.length), fates[number % fates.length] ?? "dropped"];
-    const order = orders[number % orders.length] ?? "ordered";
-    const scratch = path.join(directory, `again-${number}`);
-    const life = {
-      seed: POWER_SEED + number,
-      life: SECOND_LIFE,
-      rounds: SECOND_ROUNDS,
-      durability: "fsync",
-      worker: second,
-    } as const;
-    const again = await recordAfterCut(t, scratch, { entries, at, fate, order }, life);
-    const result = cut({ ...again, directory: scratch, journal: "" }, { ...again, order, cuts: secondCuts });
-    const first = `first cut ${number} after entry ${at}, ${order}, ${fate}; second: `;
-    results.push({ ...result, failures: result.failures.map((each) => first + each) });
-    rmSync(scratch, { recursive: true });
-  }
-  return {
-    ackedCount: Math.max(...results.map(({ ackedCount }) => ackedCount)),
-    missing: results.reduce((sum, { counts }) => sum + counts.missing, 0),
-    failures: results.flatMap(({ failures }) => failures),
-  };
+  const life = { life: SECOND_LIFE, rounds: SECOND_ROUNDS, durability: "fsync", worker: second } as const;
+  return cutTwice({
+    entries,
+    scratch: directory,
+    data: DATA,
+    seed: POWER_SEED,
+    firstCuts,
+    secondCuts,
+    live: (places, number) => recordLife(t, { ...life, ...places, seed: POWER_SEED + number, isKilled: false }),
+  });
 }
 
 suite("power cuts: the log", () => {
@@ -123,7 +109,7 @@ suite("power cuts: the log", () => {
   });
 
   test(`cut twice, ${FIRST_CUTS} x ${SECOND_CUTS} cuts, seed ${POWER_SEED}: also of what recovers from a cut and goes on`, async (t) => {
-    const result = await cutTwice(t, { firstCuts: FIRST_CUTS, secondCuts: SECOND_CUTS, worker });
+    const result = await cutLogTwice(t, { firstCuts: FIRST_CUTS, secondCuts: SECOND_CUTS, worker });
     t.diagnostic(`up to ${result.ackedCount} records acknowledged or shown before the second cut`);
     assert.deepEqual(result.failures, []);
   });
@@ -147,7 +133,7 @@ suite("power cuts: what the harness must find", () => {
   });
 
   test(`synchronous=NORMAL of the second life alone loses some, seed ${POWER_SEED}`, async (t) => {
-    const { missing } = await cutTwice(t, { firstCuts: 4, secondCuts: JUDGED_CUTS, worker: carelessWorker });
+    const { missing } = await cutLogTwice(t, { firstCuts: 4, secondCuts: JUDGED_CUTS, worker: carelessWorker });
     t.diagnostic(`${missing} of ${4 * JUDGED_CUTS} second cuts lost acknowledged records`);
     assert.ok(missing > 0);
   });

@@ -17,7 +17,8 @@ const PARTITIONS = 2;
 const RECORDS_PER_BATCH = 4;
 const DEADLINE_MS = 30_000;
 const SHORT_LIVED_EVERY = 10;
-const PARTS = 2;
+/** Of the load, with a compaction after each. */
+const PARTS = { first: 2, later: 1 };
 const LAST_BATCHES = 3;
 const RETAINED_BYTES = 4_000;
 /** Keeps numbers of a life above those of the lives before it. */
@@ -105,8 +106,9 @@ async function runCleanedLoad(
   { hub, batches, life = 0, unanswered = [] }: KafkaLoad,
   { admin, note }: Session,
 ): Promise<void> {
-  const parts = { port: hub.kafkaPort, note };
-  for (const each of unanswered) (await RetryingProducer.resume(t, parts, each)).close();
+  const at = { port: hub.kafkaPort, note };
+  const parts = life === 0 ? PARTS.first : PARTS.later;
+  for (const each of unanswered) (await RetryingProducer.resume(t, at, each)).close();
   const producers: RetryingProducer[] = [];
   for (const { topic, kind, cleanup } of [
     { topic: COMPACTED, kind: "keyed", cleanup: { type: "compact" } },
@@ -117,12 +119,12 @@ async function runCleanedLoad(
     for (let partition = 0; partition < PARTITIONS; partition++) {
       const name = `${topic}${life}.${partition}`;
       const first = life * NUMBERS_A_LIFE;
-      producers.push(await RetryingProducer.open(t, parts, { name, topic, partition, kind, first }));
+      producers.push(await RetryingProducer.open(t, at, { name, topic, partition, kind, first }));
     }
   }
-  for (let part = 0; part < PARTS; part++) {
+  for (let part = 0; part < parts; part++) {
     const runs = await compactionRuns(hub);
-    await Promise.all(producers.map((producer) => producer.produce(Math.ceil(batches / PARTS))));
+    await Promise.all(producers.map((producer) => producer.produce(Math.ceil(batches / parts))));
     const isCompacted = async (): Promise<boolean> => (await compactionRuns(hub)) >= runs + PARTITIONS;
     await waitUntil(isCompacted, { what: "compaction", deadlineMs: DEADLINE_MS });
   }

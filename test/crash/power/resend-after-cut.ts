@@ -13,9 +13,9 @@ export function resendAfterCut(directory: string, notes: readonly Note[]): Resen
   for (const note of notes) witness.hear(note);
   let [resent, duplicates] = [0, 0];
   const found = openCut(directory, [], (append) => {
-    for (const { plan, from, sent } of unansweredIn(notes)) {
+    for (const { plan, from, sent, goesOn } of unansweredIn(notes)) {
       const { topic, partition } = plan;
-      for (let batch = from; batch <= sent; batch++) {
+      for (let batch = from; batch < (goesOn ? sent + 1 : sent); batch++) {
         const keys = idsOf(plan, batch);
         witness.hear({ type: "sending", topic, keys });
         const { baseOffset, duplicate } = append(plan, batchOf(plan, batch));

@@ -9,6 +9,8 @@ export type Unanswered = {
   readonly from: number;
   /** The end of what was sent; the next batch is new. */
   readonly sent: number;
+  /** False where another producer has followed it in its partition. */
+  readonly goesOn: boolean;
 };
 
 /**
@@ -23,5 +25,11 @@ export function unansweredIn(notes: readonly Note[]): Unanswered[] {
     const known = plans.get(note.by.producer);
     if (known !== undefined) known.sent = Math.max(known.sent, note.by.batch + 1);
   }
-  return [...plans.values()].map(({ plan, sent }) => ({ plan, from: Math.max(0, sent - IN_FLIGHT_MAX), sent }));
+  const newest = new Map([...plans.values()].map(({ plan }) => [`${plan.topic}/${plan.partition}`, plan]));
+  return [...plans.values()].map(({ plan, sent }) => ({
+    plan,
+    from: Math.max(0, sent - IN_FLIGHT_MAX),
+    sent,
+    goesOn: newest.get(`${plan.topic}/${plan.partition}`) === plan,
+  }));
 }
