@@ -9,7 +9,7 @@ import { tempDir } from "../support/temp-dir.ts";
 import { openAdmin } from "../support/topic-ends.ts";
 import { runCampaign } from "./power/campaign.ts";
 import { cutTwice } from "./power/cut-twice.ts";
-import { readJournal } from "./power/journal.ts";
+import { notesBefore, readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
 import { COMPACTED, RETAINED, cleaningHub, runKafkaLoad } from "./power/kafka-load.ts";
 import type { KafkaLoad } from "./power/kafka-load.ts";
@@ -69,11 +69,6 @@ function cleanedIn(partitions: readonly FoundPartition[]): { readonly compacted:
 }
 
 type Kept = { readonly data: string; readonly notes: readonly Note[] };
-
-function notesBefore(entries: readonly Entry[], at: number): Note[] {
-  const notes = entries.filter(({ kind, index }) => kind === "note" && index <= at);
-  return notes.map(({ data }) => JSON.parse(data.toString()) as Note);
-}
 
 /** The same over the wire: each producer sends again what was not answered, and goes on. */
 async function restartAndResend(t: TestContext, { data, notes }: Kept): Promise<void> {

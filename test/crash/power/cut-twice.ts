@@ -18,7 +18,7 @@ export type CutTwice = {
   /** After each of the first. */
   readonly secondCuts: number;
   readonly live: (second: SecondLife, number: number) => Promise<void>;
-  readonly options?: Pick<Campaign, "resendsEvery">;
+  readonly options?: Pick<Campaign, "resendsEvery" | "check">;
 };
 
 export type CutTwiceResult = Pick<CampaignResult, "cuts" | "ackedCount" | "failures" | "salvages"> & {

@@ -1,5 +1,6 @@
 /** The journal that power.c writes, entry by entry, and the notes that the test puts between them. */
 import { appendFileSync, readFileSync } from "node:fs";
+import type { Note } from "./witness.ts";
 
 const HEADER_BYTES = 24;
 const NOTE = 100;
@@ -66,4 +67,10 @@ export function readJournal(file: string): Entry[] {
     at += length;
   }
   return entries;
+}
+
+/** What was noted up to an entry. */
+export function notesBefore(entries: readonly Entry[], at: number): Note[] {
+  const notes = entries.filter(({ kind, index }) => kind === "note" && index <= at);
+  return notes.map(({ data }) => JSON.parse(data.toString()) as Note);
 }

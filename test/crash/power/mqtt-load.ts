@@ -4,13 +4,16 @@ import type { IPublishPacket } from "mqtt-packet";
 import { connectRaw } from "../../support/raw-mqtt.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
 import { appendNote } from "./journal.ts";
+import { OFFLINE_CLIENT } from "./left-sessions.ts";
 import type { Note } from "./witness.ts";
 
 const WINDOW = 5;
+const REMOVED_EVERY = 4;
 
 export type MqttLoad = {
   readonly port: number;
-  readonly journal: string;
+  /** Undefined after the last cut: nothing more is noted. */
+  readonly journal: string | undefined;
   readonly client: string;
   readonly qos: 1 | 2;
   /** MQTT topics of the client begin with it. */
@@ -26,15 +29,61 @@ export function publishPacket({ client, qos, prefix }: MqttLoad, n: number, dup 
   return { cmd: "publish", topic: `${prefix}/${client}/v`, payload, qos, retain: false, dup, messageId: n + 1 };
 }
 
+const noteIn =
+  (journal: string | undefined) =>
+  (each: Note): void => {
+    if (journal !== undefined) appendNote(journal, each);
+  };
+
 export function connectLoad(t: TestContext, load: MqttLoad): Promise<RawMqtt> {
   return connectRaw(t, load.port, load.client, { clean: false });
+}
+
+/** Has the session that is offline from then on queue what comes for these filters. */
+export async function leaveOffline(
+  t: TestContext,
+  { port, journal, filters }: { readonly port: number; readonly journal: string; readonly filters: readonly string[] },
+): Promise<void> {
+  const mqtt = await connectRaw(t, port, OFFLINE_CLIENT, { clean: false });
+  mqtt.send({ cmd: "subscribe", messageId: 1, subscriptions: filters.map((topic) => ({ topic, qos: 2 })) });
+  // What was queued in an earlier life comes, and is left unanswered.
+  for (let answer = await mqtt.next(); answer?.cmd !== "suback"; answer = await mqtt.next()) {
+    if (answer === undefined) throw new Error(`${OFFLINE_CLIENT}: the agent closed the connection`);
+  }
+  for (const filter of filters) appendNote(journal, { type: "subscribed", filter } satisfies Note);
+  mqtt.send({ cmd: "disconnect" });
+  await mqtt.closed;
+}
+
+export type RetainedLoad = Pick<MqttLoad, "port" | "journal" | "client" | "messages"> & { readonly mqttTopic: string };
+
+/** Retains one value after another under a topic of no route, and none at times; QoS 2, each after the answer to the last. */
+export async function retainLoad(t: TestContext, load: RetainedLoad): Promise<void> {
+  const { port, journal, client, messages, mqttTopic: topic } = load;
+  const mqtt = await connectRaw(t, port, client, { clean: false });
+  const note = noteIn(journal);
+  const hear = async (cmd: string): Promise<void> => {
+    const answer = await mqtt.next();
+    if (answer?.cmd !== cmd) throw new Error(`${client}: ${cmd} was to come, not ${JSON.stringify(answer)}`);
+  };
+  for (let number = 0; number < messages; number++) {
+    const messageId = number + 1;
+    const payload = number % REMOVED_EVERY === REMOVED_EVERY - 1 ? "" : `${client}/${number}`;
+    note({ type: "retaining", topic, number, payload });
+    mqtt.send({ cmd: "publish", topic, payload, qos: 2, retain: true, dup: false, messageId });
+    await hear("pubrec");
+    note({ type: "retained", topic, number });
+    mqtt.send({ cmd: "pubrel", messageId });
+    await hear("pubcomp");
+  }
+  mqtt.socket.destroy();
 }
 
 /** Sends all, a few at a time, and sees them through. */
 export async function publishLoad(t: TestContext, load: MqttLoad): Promise<void> {
   const { client, qos, topic, messages, journal } = load;
   const mqtt = await connectLoad(t, load);
-  const note = (each: Note): void => appendNote(journal, each);
+  const note = noteIn(journal);
   let [sent, done] = [0, 0];
   while (done < messages) {
     while (sent < messages && sent - done < WINDOW) {
@@ -44,7 +93,9 @@ export async function publishLoad(t: TestContext, load: MqttLoad): Promise<void>
     const answer = await mqtt.next();
     if (answer === undefined) throw new Error(`${client}: the agent closed the connection`);
     const { cmd, messageId = 0 } = answer;
-    if (cmd === "puback" || cmd === "pubrec") note({ type: "acked", topic, keys: [`${client}/${messageId - 1}`] });
+    if (cmd === "puback" || cmd === "pubrec") {
+      note({ type: "acked", topic, keys: [`${client}/${messageId - 1}`], isQueued: qos === 2 });
+    }
     if (cmd === "pubrec") mqtt.send({ cmd: "pubrel", messageId });
     if (cmd === (qos === 1 ? "puback" : "pubcomp")) done++;
   }

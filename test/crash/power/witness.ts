@@ -34,7 +34,13 @@ export type Note =
       readonly partition?: number;
       readonly offset?: number;
       readonly keys: readonly string[];
+      /** A session that was offline has it to come. */
+      readonly isQueued?: boolean;
     }
+  | { readonly type: "subscribed"; readonly filter: string }
+  /** An empty payload takes the topic's message away. */
+  | { readonly type: "retaining"; readonly topic: string; readonly number: number; readonly payload: string }
+  | { readonly type: "retained"; readonly topic: string; readonly number: number }
   | { readonly type: "trimming"; readonly topic: string; readonly partition: number; readonly before: number }
   | { readonly type: "committing" | "committed"; readonly name: string; readonly value: number };
 
@@ -112,6 +118,9 @@ export class Witness {
         this.#topic(note.topic).cleanup = note.cleanup;
         return;
       case "producer":
+      case "subscribed":
+      case "retaining":
+      case "retained":
         return;
       case "topic-deleting":
         this.#topic(note.topic).deletion = "asked";
