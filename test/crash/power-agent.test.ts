@@ -9,7 +9,7 @@ import { tempDir } from "../support/temp-dir.ts";
 import { eventsRoute, exactRoute } from "../support/test-routes.ts";
 import { runCampaign } from "./power/campaign.ts";
 import { cutTwice } from "./power/cut-twice.ts";
-import { appendNote, notesBefore, readJournal } from "./power/journal.ts";
+import { notesBefore, notesIn, readJournal } from "./power/journal.ts";
 import type { Entry } from "./power/journal.ts";
 import { checkSessions, readSessions } from "./power/left-sessions.ts";
 import { connectLoad, leaveOffline, publishLoad, publishPacket, retainLoad } from "./power/mqtt-load.ts";
@@ -31,11 +31,11 @@ const config = { routes: [eventsRoute, exactRoute] };
 const OFFLINE_FILTERS = ["exact/#", "sensors/c0/#"];
 
 type Life = { readonly watched: string; readonly journal: string; readonly life: number; readonly messages: number };
-type At = Pick<Life, "life" | "messages"> & { readonly port: number; readonly journal: string | undefined };
+type At = Pick<Life, "life" | "messages"> & Pick<MqttLoad, "port" | "note">;
 
 /** The clients of a life. */
-function loads({ port, journal, life, messages }: At): MqttLoad[] {
-  const common = { port, journal, messages } as const;
+function loads({ port, note, life, messages }: At): MqttLoad[] {
+  const common = { port, note, messages } as const;
   const suffix = life === 0 ? "" : `-${life}`;
   return Array.from({ length: CLIENTS }, (_, index) => [
     { ...common, client: `c${index}${suffix}`, qos: 1, prefix: "sensors", topic: "events" } as const,
@@ -57,7 +57,7 @@ async function live(
     env: recordedBy(journal, watched),
   });
   await agent.start();
-  const at = { port: agent.mqttPort, journal, life, messages };
+  const at = { port: agent.mqttPort, note: notesIn(journal), life, messages };
   const progress = progressBy(notes);
   for (const load of loads({ ...at, life: 0, messages: MESSAGES }).filter(({ qos }) => life > 0 && qos === 2)) {
     await finishExactly(t, load, progress.get(load.client) ?? { sent: 0, received: new Set() });
@@ -85,7 +85,7 @@ const check = (directory: string, notes: readonly Note[]): Finding[] => checkSes
 
 /** What a QoS 2 client does after the cut: what was not answered is sent again, and all is seen through. */
 async function finishExactly(t: TestContext, load: MqttLoad, { sent, received }: Progress): Promise<void> {
-  const { journal, topic, client } = load;
+  const { note, topic, client } = load;
   const mqtt = await connectLoad(t, load);
   for (let n = 0; n < sent; n++) {
     if (received.has(n)) mqtt.send({ cmd: "pubrel", messageId: n + 1 });
@@ -96,7 +96,7 @@ async function finishExactly(t: TestContext, load: MqttLoad, { sent, received }:
       if (answer.cmd === "pubcomp") break;
       if (answer.cmd !== "pubrec") continue;
       // Not known to be queued: a message that was stored before the cut is new to no session.
-      if (journal !== undefined) appendNote(journal, { type: "acked", topic, keys: [`${client}/${n}`] } satisfies Note);
+      note({ type: "acked", topic, keys: [`${client}/${n}`] });
       mqtt.send({ cmd: "pubrel", messageId: n + 1 });
     }
   }
@@ -126,7 +126,7 @@ async function restartAndFinish(t: TestContext, data: string, notes: readonly No
   const hub = await HubProgram.prepare(t);
   const agent = await AgentProgram.prepare(t, { hub, config, data });
   await agent.start();
-  const exact = loads({ port: agent.mqttPort, journal: undefined, life: 0, messages: 0 }).filter(
+  const exact = loads({ port: agent.mqttPort, note: () => undefined, life: 0, messages: 0 }).filter(
     ({ qos }) => qos === 2,
   );
   for (const load of exact) await finishExactly(t, load, progress.get(load.client) ?? { sent: 0, received: new Set() });

@@ -6,6 +6,7 @@ import type { LogExtension } from "../../../shared/log/extension.ts";
 import { Disk } from "./disk.ts";
 import type { Order } from "./disk.ts";
 import type { Fate } from "./disk-file.ts";
+import { noteOf } from "./journal.ts";
 import type { Entry } from "./journal.ts";
 import { openCut } from "./open-cut.ts";
 import { resendAfterCut } from "./resend-after-cut.ts";
@@ -130,7 +131,7 @@ export function runCampaign(campaign: Campaign): CampaignResult {
 
   for (const entry of entries) {
     if (entry.kind === "note") {
-      notes.push(JSON.parse(entry.data.toString()) as Note);
+      notes.push(noteOf(entry));
       witness.hear(notes.at(-1)!);
     } else disk.apply(entry, liar.next() * PERCENT < lostFlushPercent);
     for (; chosen[next] === entry.index; next++) {

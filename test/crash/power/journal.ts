@@ -45,6 +45,11 @@ export function appendNote(journal: string, note: object): void {
   appendFileSync(journal, entry);
 }
 
+export const notesIn =
+  (journal: string) =>
+  (note: Note): void =>
+    appendNote(journal, note);
+
 /** All entries; one that a SIGKILL left incomplete at the end is left out. */
 export function readJournal(file: string): Entry[] {
   const bytes = readFileSync(file);
@@ -69,8 +74,13 @@ export function readJournal(file: string): Entry[] {
   return entries;
 }
 
+/** Of an entry of kind "note". */
+export function noteOf({ data }: Entry): Note {
+  return JSON.parse(data.toString()) as Note;
+}
+
 /** What was noted up to an entry. */
 export function notesBefore(entries: readonly Entry[], at: number): Note[] {
   const notes = entries.filter(({ kind, index }) => kind === "note" && index <= at);
-  return notes.map(({ data }) => JSON.parse(data.toString()) as Note);
+  return notes.map(noteOf);
 }

@@ -7,7 +7,7 @@ import type { Admin, Producer } from "kafkajs";
 import type { HubProgram } from "../../support/programs.ts";
 import { kafkaJs, openAdmin, topicEnds } from "../../support/topic-ends.ts";
 import { waitUntil } from "../../support/wait-until.ts";
-import { appendNote } from "./journal.ts";
+import { notesIn } from "./journal.ts";
 import { RetryingProducer } from "./retrying-producer.ts";
 import type { Unanswered } from "./unanswered.ts";
 import type { Cleanup, Note } from "./witness.ts";
@@ -42,7 +42,7 @@ export type KafkaLoad = {
 export async function runKafkaLoad(t: TestContext, load: KafkaLoad): Promise<void> {
   const { hub, journal, batches, life = 0 } = load;
   const address = hub.kafkaAddress;
-  const note = (each: Note): void => appendNote(journal, each);
+  const note = notesIn(journal);
   const admin = await openAdmin(t, address);
   await runCleanedLoad(t, load, { admin, note });
   await makeTopic({ admin, note }, { topic: TOPIC });

@@ -1,9 +1,9 @@
-/** MQTT publishers that note in the journal what they send and, when the answer is there, what was acknowledged. */
+/** MQTT publishers that note what they send and, when the answer is there, what was acknowledged. */
+import { hash } from "node:crypto";
 import type { TestContext } from "node:test";
 import type { IPublishPacket } from "mqtt-packet";
 import { connectRaw } from "../../support/raw-mqtt.ts";
 import type { RawMqtt } from "../../support/raw-mqtt.ts";
-import { appendNote } from "./journal.ts";
 import { OFFLINE_CLIENT } from "./left-sessions.ts";
 import type { Note } from "./witness.ts";
 
@@ -12,8 +12,7 @@ const REMOVED_EVERY = 4;
 
 export type MqttLoad = {
   readonly port: number;
-  /** Undefined after the last cut: nothing more is noted. */
-  readonly journal: string | undefined;
+  readonly note: (each: Note) => void;
   readonly client: string;
   readonly qos: 1 | 2;
   /** MQTT topics of the client begin with it. */
@@ -21,19 +20,17 @@ export type MqttLoad = {
   /** Of the log. */
   readonly topic: string;
   readonly messages: number;
+  /** Instead of a payload that no link is too slow for. */
+  readonly isIncompressible?: boolean;
 };
 
 /** Message n has the packet identifier n + 1: a cut is judged by who was answered what. */
-export function publishPacket({ client, qos, prefix }: MqttLoad, n: number, dup = false): IPublishPacket {
-  const payload = `${client}/${n} ${"x".repeat(n % 200)}`;
+export function publishPacket(load: MqttLoad, n: number, dup = false): IPublishPacket {
+  const { client, qos, prefix, isIncompressible = false } = load;
+  const key = `${client}/${n}`;
+  const payload = `${key} ${isIncompressible ? hash("sha512", key, "base64") : "x".repeat(n % 200)}`;
   return { cmd: "publish", topic: `${prefix}/${client}/v`, payload, qos, retain: false, dup, messageId: n + 1 };
 }
-
-const noteIn =
-  (journal: string | undefined) =>
-  (each: Note): void => {
-    if (journal !== undefined) appendNote(journal, each);
-  };
 
 export function connectLoad(t: TestContext, load: MqttLoad): Promise<RawMqtt> {
   return connectRaw(t, load.port, load.client, { clean: false });
@@ -42,7 +39,7 @@ export function connectLoad(t: TestContext, load: MqttLoad): Promise<RawMqtt> {
 /** Has the session that is offline from then on queue what comes for these filters. */
 export async function leaveOffline(
   t: TestContext,
-  { port, journal, filters }: { readonly port: number; readonly journal: string; readonly filters: readonly string[] },
+  { port, note, filters }: Pick<MqttLoad, "port" | "note"> & { readonly filters: readonly string[] },
 ): Promise<void> {
   const mqtt = await connectRaw(t, port, OFFLINE_CLIENT, { clean: false });
   mqtt.send({ cmd: "subscribe", messageId: 1, subscriptions: filters.map((topic) => ({ topic, qos: 2 })) });
@@ -50,18 +47,17 @@ export async function leaveOffline(
   for (let answer = await mqtt.next(); answer?.cmd !== "suback"; answer = await mqtt.next()) {
     if (answer === undefined) throw new Error(`${OFFLINE_CLIENT}: the agent closed the connection`);
   }
-  for (const filter of filters) appendNote(journal, { type: "subscribed", filter } satisfies Note);
+  for (const filter of filters) note({ type: "subscribed", filter });
   mqtt.send({ cmd: "disconnect" });
   await mqtt.closed;
 }
 
-export type RetainedLoad = Pick<MqttLoad, "port" | "journal" | "client" | "messages"> & { readonly mqttTopic: string };
+export type RetainedLoad = Pick<MqttLoad, "port" | "note" | "client" | "messages"> & { readonly mqttTopic: string };
 
 /** Retains one value after another under a topic of no route, and none at times; QoS 2, each after the answer to the last. */
 export async function retainLoad(t: TestContext, load: RetainedLoad): Promise<void> {
-  const { port, journal, client, messages, mqttTopic: topic } = load;
+  const { port, note, client, messages, mqttTopic: topic } = load;
   const mqtt = await connectRaw(t, port, client, { clean: false });
-  const note = noteIn(journal);
   const hear = async (cmd: string): Promise<void> => {
     const answer = await mqtt.next();
     if (answer?.cmd !== cmd) throw new Error(`${client}: ${cmd} was to come, not ${JSON.stringify(answer)}`);
@@ -81,9 +77,8 @@ export async function retainLoad(t: TestContext, load: RetainedLoad): Promise<vo
 
 /** Sends all, a few at a time, and sees them through. */
 export async function publishLoad(t: TestContext, load: MqttLoad): Promise<void> {
-  const { client, qos, topic, messages, journal } = load;
+  const { client, qos, topic, messages, note } = load;
   const mqtt = await connectLoad(t, load);
-  const note = noteIn(journal);
   let [sent, done] = [0, 0];
   while (done < messages) {
     while (sent < messages && sent - done < WINDOW) {

@@ -9,7 +9,7 @@ import type { Before } from "./campaign.ts";
 import { Disk } from "./disk.ts";
 import type { Order } from "./disk.ts";
 import type { Fate } from "./disk-file.ts";
-import { readJournal } from "./journal.ts";
+import { noteOf, readJournal } from "./journal.ts";
 import type { Entry } from "./journal.ts";
 import type { Note } from "./witness.ts";
 
@@ -38,7 +38,7 @@ export async function recordAfterCut(
   const disk = new Disk(order);
   const notes: Note[] = [];
   for (const entry of entries.slice(0, at + 1)) {
-    if (entry.kind === "note") notes.push(JSON.parse(entry.data.toString()) as Note);
+    if (entry.kind === "note") notes.push(noteOf(entry));
     else disk.apply(entry);
   }
   mkdirSync(directory, { recursive: true });

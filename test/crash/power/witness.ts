@@ -38,6 +38,8 @@ export type Note =
       readonly isQueued?: boolean;
     }
   | { readonly type: "subscribed"; readonly filter: string }
+  /** The hub is about to come back; records that waited for it have begun to arrive there. */
+  | { readonly type: "returning" | "returned" }
   /** An empty payload takes the topic's message away. */
   | { readonly type: "retaining"; readonly topic: string; readonly number: number; readonly payload: string }
   | { readonly type: "retained"; readonly topic: string; readonly number: number }
@@ -119,6 +121,8 @@ export class Witness {
         return;
       case "producer":
       case "subscribed":
+      case "returning":
+      case "returned":
       case "retaining":
       case "retained":
         return;
