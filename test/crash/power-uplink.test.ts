@@ -35,6 +35,7 @@ const LIVE_MESSAGES_EACH = 20;
 const LAST_MESSAGES_EACH = 5;
 /** An outage takes it two seconds or so. */
 const LINK_BYTES_PER_SECOND = 60_000;
+const NOISE_BYTES = 90;
 const DEADLINE_MS = 60_000;
 const AGENT = "agent";
 const HUB = "hub";
@@ -46,7 +47,7 @@ type Publishing = { readonly name: string; readonly messages: number; readonly n
 
 /** A client's messages stay in one window, so its order is that of the lane. */
 async function publish(t: TestContext, agent: AgentProgram, { name, messages, note }: Publishing): Promise<void> {
-  const common = { port: agent.mqttPort, note, prefix: "sensors", topic, messages, isIncompressible: true } as const;
+  const common = { port: agent.mqttPort, note, prefix: "sensors", topic, messages, noiseBytes: NOISE_BYTES } as const;
   const loads = Array.from({ length: CLIENTS }, (_, index) => {
     return { ...common, client: `${name}${index}`, qos: index % 2 === 0 ? 1 : 2 } as const;
   });

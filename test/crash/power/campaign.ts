@@ -43,7 +43,7 @@ export type Campaign = {
   /** What was there, and what was known, when the recording began. */
   readonly before?: Before;
   /** Finds more in what was opened and closed again, by what was noted before the cut. */
-  readonly check?: (directory: string, notes: readonly Note[]) => readonly Finding[];
+  readonly check?: (directory: string, notes: readonly Note[], found: Found) => readonly Finding[];
   /** Looks at a cut before it is opened. */
   readonly onCut?: (directory: string, cut: { number: number; at: number }) => void;
   /** And when it was. */
@@ -106,7 +106,7 @@ export function runCampaign(campaign: Campaign): CampaignResult {
       if (isSalvaged) salvages.push(`${name}: ${found.salvage ?? found.incidents.join(", ")}`);
       // A salvage skips offsets, and says so.
       const findings = witness.check(found).filter(({ kind }) => !isSalvaged || kind !== "gap");
-      findings.push(...(campaign.check?.(path.join(target, data), notes) ?? []));
+      findings.push(...(campaign.check?.(path.join(target, data), notes, found) ?? []));
       if (number % resendsEvery === 0 && !isSalvaged) {
         const again = resendAfterCut(path.join(target, data), notes);
         resent += again.resent;

@@ -20,16 +20,23 @@ export type MqttLoad = {
   /** Of the log. */
   readonly topic: string;
   readonly messages: number;
-  /** Instead of a payload that no link is too slow for. */
-  readonly isIncompressible?: boolean;
+  /** Of payloads that no codec makes much smaller; otherwise they are short, and of one letter. */
+  readonly noiseBytes?: number;
 };
 
 /** Message n has the packet identifier n + 1: a cut is judged by who was answered what. */
 export function publishPacket(load: MqttLoad, n: number, dup = false): IPublishPacket {
-  const { client, qos, prefix, isIncompressible = false } = load;
+  const { client, qos, prefix, noiseBytes } = load;
   const key = `${client}/${n}`;
-  const payload = `${key} ${isIncompressible ? hash("sha512", key, "base64") : "x".repeat(n % 200)}`;
+  const payload = `${key} ${noiseBytes === undefined ? "x".repeat(n % 200) : noise(key, noiseBytes)}`;
   return { cmd: "publish", topic: `${prefix}/${client}/v`, payload, qos, retain: false, dup, messageId: n + 1 };
+}
+
+/** The same for a message that is sent again. */
+function noise(key: string, bytes: number): string {
+  let text = "";
+  for (let part = 0; text.length < bytes; part++) text += hash("sha512", `${key} ${part}`, "base64");
+  return text.slice(0, bytes);
 }
 
 export function connectLoad(t: TestContext, load: MqttLoad): Promise<RawMqtt> {
