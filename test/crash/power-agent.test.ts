@@ -22,7 +22,7 @@ import type { Finding, Note } from "./power/witness.ts";
 const MESSAGES = 120;
 const CLIENTS = 4;
 const RESTARTS = 5;
-const FIRST_CUTS = Math.ceil(POWER_CUTS / 50);
+const FIRST_CUTS = Math.ceil(POWER_CUTS / 100);
 const SECOND_CUTS = 25;
 const SECOND_MESSAGES = 20;
 const DATA = "agent";

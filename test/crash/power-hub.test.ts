@@ -24,7 +24,7 @@ import { POWER_CUTS, POWER_SEED } from "./power/settings.ts";
 const BATCHES = 60;
 const RESTARTS = 3;
 const RESENDS_EVERY = 3;
-const FIRST_CUTS = Math.ceil(POWER_CUTS / 50);
+const FIRST_CUTS = Math.ceil(POWER_CUTS / 100);
 const SECOND_CUTS = 25;
 const SECOND_BATCHES = 10;
 const DATA = "hub";
