@@ -14,7 +14,7 @@ import type { StreamError } from "../shared/errors.ts";
 import type { Offset } from "../shared/ids.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
 import type { LogPartition } from "../shared/log/partitioned-log.ts";
-import { GIVEN_UP_TEXT } from "../shared/log/log-integrity.ts";
+import { tellLog } from "../shared/log/tell-log.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
@@ -37,9 +37,6 @@ import { EpochStore, logEnds } from "./uplink/epoch-store.ts";
 import { AgentClock } from "./time/agent-clock.ts";
 import { trimBytesOf } from "./uplink/cursors.ts";
 import { Uplink } from "./uplink/uplink-runner.ts";
-
-const SALVAGE_TEXT =
-  "the log is damaged: its files go to quarantine, what can be read is carried over, the rest is declared lost";
 
 export type AgentParts = { readonly logger: Logger; readonly clock: Clock };
 
@@ -196,17 +193,7 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
     commitIntervalMs: config.log.commitIntervalMs,
     crashPointBeforeFsync: "agent-before-fsync",
     reserveBytes: divideDisk(config.log.bytesMax).reserveBytes,
-    onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
-    onSalvage: (cause) => logger.error({ code: "LOG_CORRUPT", cause }, SALVAGE_TEXT),
-    onGivenUp: (commits) => logger.warn({ code: "LOG_CORRUPT", commits }, GIVEN_UP_TEXT),
-    onRoom: (hasRoom) => {
-      if (hasRoom) logger.info("the disk has room again: the log takes data");
-      else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");
-    },
-    onDamage: ({ partition: { topic, partition }, from, to }) => {
-      const code = "CORRUPT_RECORD";
-      logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is never sent");
-    },
+    ...tellLog(logger, "a stored batch is damaged; it is never sent"),
   });
 }
 

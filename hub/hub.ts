@@ -10,7 +10,7 @@ import type { Clock } from "../shared/clock.ts";
 import { toStreamError } from "../shared/errors.ts";
 import type { StreamError } from "../shared/errors.ts";
 import { Lifecycle } from "../shared/lifecycle.ts";
-import { GIVEN_UP_TEXT } from "../shared/log/log-integrity.ts";
+import { tellLog } from "../shared/log/tell-log.ts";
 import { WorkerLog } from "../shared/log/worker-log.ts";
 import type { Logger } from "../shared/logger.ts";
 import { workerFile } from "../shared/worker-file.ts";
@@ -89,21 +89,7 @@ function openLog(config: HubConfig, logger: Logger): Promise<WorkerLog> {
     flushDelayMs: FLUSH_DELAY_MS,
     crashPointBeforeFsync: "hub-before-fsync",
     skippedOnDamage: SKIPPED_ON_DAMAGE,
-    onCounting: (bytes) => logger.info({ bytes }, "the log was not closed; counting what it holds"),
-    onSalvage: (cause) =>
-      logger.error(
-        { code: "LOG_CORRUPT", cause },
-        "the log is damaged: what can be read is carried over into a new one",
-      ),
-    onGivenUp: (commits) => logger.warn({ code: "LOG_CORRUPT", commits }, GIVEN_UP_TEXT),
-    onRoom: (hasRoom) => {
-      if (hasRoom) logger.info("the disk has room again: the log takes data");
-      else logger.error({ code: "LOG_FULL" }, "the disk is full: the log only frees until there is room");
-    },
-    onDamage: ({ partition: { topic, partition }, from, to }) => {
-      const code = "CORRUPT_RECORD";
-      logger.error({ code, topic, partition, from, to }, "a stored batch is damaged; it is skipped, never served");
-    },
+    ...tellLog(logger, "a stored batch is damaged; it is skipped, never served"),
   });
 }
 

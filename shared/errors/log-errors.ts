@@ -21,6 +21,12 @@ export const logErrors = {
     meaning: "The disk failed a read, a write or a flush; nothing that was not flushed is acknowledged.",
     hint: "Look at the kernel log. The program stops, so that the supervisor restarts it and it verifies its log.",
   },
+  LOG_NOT_ALLOWED: {
+    retriable: false,
+    wire: 56,
+    meaning: "The user that the program runs as may not write its data directory.",
+    hint: "Give the directory and what is in it to that user (chown -R), or choose another one with --data.",
+  },
   LOG_READ_ONLY: {
     retriable: true,
     wire: 56,

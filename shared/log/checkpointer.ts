@@ -14,6 +14,9 @@ const CHECKPOINT_WAIT_MS_MAX = 250;
 /** How much more is written before a checkpoint that readers held up is tried again. */
 const CHECKPOINT_RETRY_BYTES = 4 * 1024 * 1024;
 
+/** Held up for so long that it is told, and again with each so much more. */
+export const HELD_BYTES = 32 * 1024 * 1024;
+
 /** A page in the WAL, with its header. */
 const FRAME_BYTES = PAGE_BYTES + 24;
 
@@ -22,6 +25,12 @@ export type CheckpointMode = "RESTART" | "TRUNCATE";
 
 type CheckpointRow = { readonly busy: number; readonly log: number; readonly checkpointed: number };
 
+export type CheckpointerOptions = {
+  readonly bytesMax: number;
+  readonly busyTimeoutMs: number;
+  readonly onHeld: (walBytes: number) => void;
+};
+
 export class Checkpointer {
   readonly #database: Database;
   readonly #busyTimeoutMs: number;
@@ -29,13 +38,16 @@ export class Checkpointer {
   /** What the WAL holds, at the most: what is written is guessed before it is compressed. */
   #walBytes = 0;
   #dueAtBytes: number;
+  readonly #onHeld: (walBytes: number) => void;
+  #toldAtBytes = HELD_BYTES;
 
-  /** `bytesMax`: in the WAL, make a checkpoint due. `busyTimeoutMs`: of the connection, for all else. */
-  constructor(database: Database, options: { bytesMax: number; busyTimeoutMs: number }) {
+  /** `onHeld`: a reader lets the WAL grow; none of ours does, so it is another program. `bytesMax`: in the WAL, make a checkpoint due. `busyTimeoutMs`: of the connection, for all else. */
+  constructor(database: Database, options: CheckpointerOptions) {
     this.#database = database;
     this.#busyTimeoutMs = options.busyTimeoutMs;
     this.#bytesMax = options.bytesMax;
     this.#dueAtBytes = options.bytesMax;
+    this.#onHeld = options.onHeld;
   }
 
   get walBytes(): number {
@@ -69,7 +81,12 @@ export class Checkpointer {
     if (row?.busy === 0) {
       this.#walBytes = 0;
       this.#dueAtBytes = this.#bytesMax;
+      this.#toldAtBytes = HELD_BYTES;
       return true;
+    }
+    if (this.#walBytes >= this.#toldAtBytes) {
+      this.#toldAtBytes = this.#walBytes + HELD_BYTES;
+      this.#onHeld(this.#walBytes);
     }
     this.#dueAtBytes = this.#walBytes + Math.min(CHECKPOINT_RETRY_BYTES, this.#bytesMax);
     return false;

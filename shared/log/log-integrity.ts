@@ -1,10 +1,6 @@
 /** What a log knows of damage to itself, for /status and the metrics. */
 import type { StoredIncident } from "./salvage/incidents.ts";
 
-/** What `commitsGivenUp` means, for logs. */
-export const GIVEN_UP_TEXT =
-  "the log's last commits are given up, because its WAL breaks off before them: the power went before they were flushed, or the disk is damaged";
-
 export type LogIntegrity = {
   /** Stretches of records that cannot be read, found since the start; each counts once. */
   readonly damagedRanges: number;

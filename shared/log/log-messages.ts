@@ -160,6 +160,8 @@ export type FromWorker =
   | { readonly type: "given-up"; readonly commits: number }
   /** The disk has become full, or has room again. */
   | { readonly type: "room"; readonly hasRoom: boolean }
+  /** Another program reads the database and holds on, so that the WAL cannot begin again; it has come to so much. */
+  | { readonly type: "held"; readonly walBytes: number }
   | { readonly type: "fatal"; readonly failure: ThreadFailure }
   | { readonly type: "closed" };
 

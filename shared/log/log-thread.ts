@@ -38,6 +38,7 @@ export type LogThreadListener = {
   salvaging(cause: string): void;
   givenUp(commits: number): void;
   room(hasRoom: boolean): void;
+  held(walBytes: number): void;
   damage(damage: { partitionId: number; from: number; to: number }): void;
   fatal(error: StreamError): void;
 };
@@ -167,6 +168,8 @@ export class LogThread {
         return this.#listener.givenUp(message.commits);
       case "room":
         return this.#listener.room(message.hasRoom);
+      case "held":
+        return this.#listener.held(message.walBytes);
       case "damage":
         return this.#listener.damage(message);
       case "fatal":

@@ -5,7 +5,7 @@
  * NORMAL loses acknowledged commits when the power goes. So FULL is set on every connection and read back; a connection
  * that does not have it is never used.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, truncateSync } from "node:fs";
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, truncateSync } from "node:fs";
 import path from "node:path";
 import Database from "better-sqlite3";
 import { StreamError } from "../errors.ts";
@@ -33,13 +33,34 @@ export function setSynchronous(database: Database.Database, durability: Durabili
   }
 }
 
-/** Makes the directory and flushes its name to the disk, so that a power cut cannot take it with what is in it. */
+/**
+ * Makes the directory and flushes its name to the disk, so that a power cut cannot take it with what is in it.
+ *
+ * @throws StreamError LOG_NOT_ALLOWED.
+ */
 export function makeDirectory(directory: string): void {
-  const made = mkdirSync(directory, { recursive: true });
+  const made = whereAllowed(directory, () => mkdirSync(directory, { recursive: true }));
+  for (const name of ["", LOCK_FILE_NAME, LOG_FILE_NAME]) {
+    const place = path.join(directory, name);
+    if (existsSync(place)) whereAllowed(place, () => accessSync(place, constants.R_OK | constants.W_OK));
+  }
   if (made === undefined) return;
   for (let at = path.resolve(directory); ; at = path.dirname(at)) {
     flushDirectory(at);
     if (at === path.dirname(path.resolve(made))) return;
+  }
+}
+
+/** A disk that takes no writes is another matter: what it holds can be read. */
+function whereAllowed<Result>(place: string, work: () => Result): Result | undefined {
+  try {
+    return work();
+  } catch (error) {
+    const { code } = error as { code?: unknown };
+    if (code === "EROFS") return undefined;
+    if (code !== "EACCES" && code !== "EPERM") throw error;
+    const user = process.getuid?.() ?? "this user";
+    throw new StreamError("LOG_NOT_ALLOWED", `user ${user} may not write ${place}`, { cause: error });
   }
 }
 

@@ -59,6 +59,8 @@ export type WorkerLogOptions = LogThreadOptions & {
   readonly onCounting?: (bytes: number) => void;
   /** The disk has become full (appends are refused with LOG_FULL), or has room again. */
   readonly onRoom?: (hasRoom: boolean) => void;
+  /** Another program reads the database and holds on: the WAL has come to so many bytes and cannot begin again. */
+  readonly onHeld?: (walBytes: number) => void;
 };
 
 type Position = { offset: Offset; timestamp: Timestamp };
@@ -345,6 +347,7 @@ export class WorkerLog implements PartitionedLog {
         this.#options.onGivenUp?.(commits);
       },
       room: (hasRoom) => this.#options.onRoom?.(hasRoom),
+      held: (walBytes) => this.#options.onHeld?.(walBytes),
       damage: ({ partitionId, from, to }) => {
         const partition = this.#map.byId(partitionId);
         if (partition === undefined || !this.#damageReports.isNews(partitionId, from)) return;

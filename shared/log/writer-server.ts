@@ -104,7 +104,11 @@ export class WriterServer {
     this.#database = database;
     this.#catalog = new CatalogKeeper(database, { directory: data.directory, extensions, clock });
     const bytesMax = Math.min(CHECKPOINT_BYTES, data.reserveBytes);
-    this.#checkpointer = new Checkpointer(this.#database, { bytesMax, busyTimeoutMs: BUSY_TIMEOUT_MS });
+    this.#checkpointer = new Checkpointer(this.#database, {
+      bytesMax,
+      busyTimeoutMs: BUSY_TIMEOUT_MS,
+      onHeld: (walBytes) => post(port, { type: "held", walBytes }),
+    });
     this.#rowsWritten = this.#database.prepare<[], number>("SELECT total_changes()").pluck();
     for (const extension of extensions) this.#database.exec(extension.schema);
     this.#extensions = new Map(extensions.map((extension) => [extension.name, extension.prepare(this.#database)]));
