@@ -301,7 +301,9 @@ const uplink = z.strictObject({
   ),
   retryMinMs: wholeNumber(
     { min: 10, max: MINUTE_MS, default: uplinkDefaults.retryMinMs },
-    "First wait before the next attempt to connect; it doubles from there, each time a random part of it (full jitter).",
+    "First wait before the next attempt to connect; it doubles from there, each time a random part of it (full jitter). " +
+      "It does not double while nothing listens at the hub's address or no way leads there: then it is 1 % of the time " +
+      "that has lasted, if that is more.",
   ),
   retryMaxMs: wholeNumber(
     { min: 100, max: 60 * MINUTE_MS, default: uplinkDefaults.retryMaxMs },

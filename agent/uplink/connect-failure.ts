@@ -25,6 +25,15 @@ const networkFailures: Readonly<Record<string, string>> = {
   EPIPE: "the connection was closed",
 };
 
+/** Answered by the hub's system, or on the way there: the hub's program knows nothing of such an attempt. */
+const unheardFailures: ReadonlySet<unknown> = new Set([
+  "ECONNREFUSED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
+  "EAI_AGAIN",
+]);
+
 const SCHEME_HINT = "Is it ws:// that the hub speaks at this port, or wss://? `uplink.hub` has to say it.";
 const UNKNOWN_AUTHORITY = { text: "the hub's certificate is of an unknown authority", hint: AUTHORITY_HINT };
 
@@ -61,6 +70,11 @@ export function describeConnectError(error: Error, stage: ConnectStage): StreamE
   }
   if (error.message.includes("subprotocol")) return wrongProtocol(undefined, error);
   return unreachableHub(error.message, error);
+}
+
+/** Whether the attempt that failed with what describeConnectError told has cost the hub nothing. */
+export function isUnheard({ code, cause }: StreamError): boolean {
+  return code === "HUB_UNREACHABLE" && unheardFailures.has((cause as NodeJS.ErrnoException | undefined)?.code);
 }
 
 /** The upgrade request was answered with something else than an upgrade; `spoken` is its Sec-WebSocket-Protocol. */

@@ -15,7 +15,8 @@ import type { HubFrame } from "../../shared/uplink/frames.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
 import type { HubTimeSample } from "../time/agent-clock.ts";
 import { readAuthorities } from "./authorities.ts";
-import { failuresAfter, retryDelayMs } from "./backoff.ts";
+import { Backoff } from "./backoff.ts";
+import { isUnheard } from "./connect-failure.ts";
 import { CoreRunner } from "./core-runner.ts";
 import type { DeliveredCounts } from "./cursors.ts";
 import { EpochStore, logEnds } from "./epoch-store.ts";
@@ -112,6 +113,7 @@ export class Uplink {
   readonly #parts: UplinkParts;
   readonly #options: UplinkOptions;
   readonly #failureLog: FailureLog;
+  readonly #backoff: Backoff;
   readonly #stop = new AbortController();
   #opened: Opened | undefined;
   #connection: HubConnection | undefined;
@@ -123,7 +125,6 @@ export class Uplink {
   #welcomedAtMs: number | undefined;
   #sinceMs: Timestamp | null = null;
   #connections = 0;
-  #failures = 0;
   #lastError: StreamError | undefined;
   #closing: Promise<void> | undefined;
 
@@ -131,6 +132,7 @@ export class Uplink {
     this.#parts = parts;
     this.#options = { ...defaultUplinkOptions, ...parts.options };
     this.#failureLog = new FailureLog(parts.logger, parts.clock);
+    this.#backoff = new Backoff(this.#options);
   }
 
   /**
@@ -160,7 +162,7 @@ export class Uplink {
       phase: this.#closing === undefined ? (core?.phase ?? "offline") : "closed",
       sinceMs: this.#sinceMs,
       connections: this.#connections,
-      failures: this.#failures,
+      failures: this.#backoff.failures,
       lastError: error === undefined ? null : { code: error.code, message: error.message, hint: error.hint },
       producer: String(this.#opened?.store.producerId ?? ""),
       inFlightBatches: core?.inFlightCount ?? 0,
@@ -234,10 +236,10 @@ export class Uplink {
     const { signal } = this.#stop;
     if (signal.aborted) return;
     const { clock, random = Math.random } = this.#parts;
-    const connectedMs = this.#welcomedAtMs === undefined ? undefined : clock.monotonicMs() - this.#welcomedAtMs;
+    const nowMs = clock.monotonicMs();
+    const connectedMs = this.#welcomedAtMs === undefined ? undefined : nowMs - this.#welcomedAtMs;
     this.#welcomedAtMs = undefined;
-    this.#failures = failuresAfter(this.#failures, connectedMs);
-    const waitMs = retryDelayMs(this.#options, Math.max(0, this.#failures - 1), random());
+    const waitMs = this.#backoff.failed({ connectedMs, isUnheard: isUnheard(error), nowMs, random: random() });
     this.#lastError = error;
     this.#sinceMs = clock.wallMs();
     this.#failureLog.failed(error, waitMs);

@@ -64,3 +64,17 @@ test("uplink: a boot before the network -> each reason is told, records are take
   assert.deepEqual(storedNumbers(hub.engine, TOPIC, 0), [1, 2, 3, 4, 5]);
   assert.equal(uplink.status().lastError, null);
 });
+
+test("uplink: nothing listens at the hub's address for many attempts -> the waits stay short, and the hub is found when it comes", async (t) => {
+  const gone = await startUplinkHub(t);
+  await gone.stop();
+  const log = new VirtualLog();
+  log.createTopic(TOPIC, 1);
+  log.append(log.partition(TOPIC, 0), [1]);
+  // With waits that double, the twentieth attempt would come after an hour.
+  const options = { retryMinMs: 10, retryMaxMs: 3_600_000 };
+  const uplink = await startUplinkAgent(t, gone.port, { log, options, random: () => 0.5 });
+  await waitUntil(() => uplink.status().failures >= 20, { what: "twenty attempts", deadlineMs: 30_000 });
+  const hub = await startUplinkHub(t, { port: gone.port });
+  await untilStored(hub.engine, TOPIC, 0, 1);
+});

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { describeConnectError, describeHttpAnswer } from "../../../../agent/uplink/connect-failure.ts";
+import { describeConnectError, describeHttpAnswer, isUnheard } from "../../../../agent/uplink/connect-failure.ts";
 import { UPLINK_SUBPROTOCOL } from "../../../../shared/uplink/frames.ts";
 
 const rows: { readonly code: string; readonly becomes: string; readonly says: RegExp }[] = [
@@ -56,4 +56,14 @@ test("connect failure: another version is named; a proxy that hides ours is no v
   assert.match(describeHttpAnswer(426, "tributary.v1").message, /hub speaks "tributary\.v1", this agent tributary\.v2/);
   assert.match(describeHttpAnswer(426, "x".repeat(5000)).message, /^.{0,200}$/);
   assert.match(describeHttpAnswer(426, UPLINK_SUBPROTOCOL).hint, /proxy/);
+});
+
+test("connect failure: what did not reach the hub is told from what did", () => {
+  const isUnheardAt = (code: string) =>
+    isUnheard(describeConnectError(Object.assign(new Error(""), { code }), "upgrade"));
+  const unheard = ["ECONNREFUSED", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EAI_AGAIN"];
+  const heard = ["ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOTFOUND", "EPROTO", "CERT_HAS_EXPIRED"];
+  assert.deepEqual(unheard.filter(isUnheardAt), unheard);
+  assert.deepEqual(heard.filter(isUnheardAt), []);
+  for (const status of [401, 429, 503, 426, 500]) assert.equal(isUnheard(describeHttpAnswer(status)), false);
 });
