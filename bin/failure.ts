@@ -25,6 +25,7 @@ const exitCodeOf: Partial<Record<ErrorCode, number>> = {
   CERTIFICATE_INVALID: exitCodes.configuration,
   PORT_IN_USE: exitCodes.unavailable,
   LOG_LOCKED: exitCodes.unavailable,
+  LOG_DIRECTORY: exitCodes.unavailable,
   LOG_NOT_ALLOWED: exitCodes.configuration,
   HUB_UNREACHABLE: exitCodes.unavailable,
 };

@@ -21,6 +21,12 @@ export const logErrors = {
     meaning: "The disk failed a read, a write or a flush; nothing that was not flushed is acknowledged.",
     hint: "Look at the kernel log. The program stops, so that the supervisor restarts it and it verifies its log.",
   },
+  LOG_DIRECTORY: {
+    retriable: false,
+    wire: 56,
+    meaning: "The data directory cannot be made.",
+    hint: "Give --data a directory that this user may write, or make it first; what is in the way is in the message.",
+  },
   LOG_NOT_ALLOWED: {
     retriable: false,
     wire: 56,

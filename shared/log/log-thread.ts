@@ -63,7 +63,7 @@ export class LogThread {
     this.#exited = new Promise((resolve) => worker.once("exit", () => resolve()));
   }
 
-  /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
+  /** @throws StreamError LOG_DIRECTORY, LOG_NOT_ALLOWED, LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
   static async open(
     options: LogThreadOptions,
     role: WorkerData["role"],

@@ -5,13 +5,13 @@
  * NORMAL loses acknowledged commits when the power goes. So FULL is set on every connection and read back; a connection
  * that does not have it is never used.
  */
-import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync, truncateSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, truncateSync } from "node:fs";
 import path from "node:path";
 import Database from "better-sqlite3";
 import { StreamError } from "../errors.ts";
 import type { Durability } from "../record.ts";
 import { ensureFormat } from "./log-format.ts";
-import { LOG_FILE_NAME, PAGE_BYTES } from "./schema.ts";
+import { LOCK_FILE_NAME, LOG_FILE_NAME, PAGE_BYTES } from "./schema.ts";
 
 /** The WAL is cut back to this after a checkpoint that emptied it. */
 const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
@@ -22,7 +22,6 @@ const JOURNAL_BYTES_MAX = 16 * 1024 * 1024;
 export const UNFLUSHED_COMMITS_MAX = 16;
 const CACHE_KIB = 4 * 1024;
 export const BUSY_TIMEOUT_MS = 5000;
-const LOCK_FILE_NAME = "lock.db";
 
 export function setSynchronous(database: Database.Database, durability: Durability): void {
   const expected = durability === "fsync" ? 2 : 1;
@@ -30,37 +29,6 @@ export function setSynchronous(database: Database.Database, durability: Durabili
   const actual: unknown = database.pragma("synchronous", { simple: true });
   if (actual !== expected) {
     throw new StreamError("LOG_NOT_DURABLE", `PRAGMA synchronous is ${String(actual)}, not ${expected}`);
-  }
-}
-
-/**
- * Makes the directory and flushes its name to the disk, so that a power cut cannot take it with what is in it.
- *
- * @throws StreamError LOG_NOT_ALLOWED.
- */
-export function makeDirectory(directory: string): void {
-  const made = whereAllowed(directory, () => mkdirSync(directory, { recursive: true }));
-  for (const name of ["", LOCK_FILE_NAME, LOG_FILE_NAME]) {
-    const place = path.join(directory, name);
-    if (existsSync(place)) whereAllowed(place, () => accessSync(place, constants.R_OK | constants.W_OK));
-  }
-  if (made === undefined) return;
-  for (let at = path.resolve(directory); ; at = path.dirname(at)) {
-    flushDirectory(at);
-    if (at === path.dirname(path.resolve(made))) return;
-  }
-}
-
-/** A disk that takes no writes is another matter: what it holds can be read. */
-function whereAllowed<Result>(place: string, work: () => Result): Result | undefined {
-  try {
-    return work();
-  } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (code === "EROFS") return undefined;
-    if (code !== "EACCES" && code !== "EPERM") throw error;
-    const user = process.getuid?.() ?? "this user";
-    throw new StreamError("LOG_NOT_ALLOWED", `user ${user} may not write ${place}`, { cause: error });
   }
 }
 

@@ -4,7 +4,8 @@ import type { Clock } from "../clock.ts";
 import { DiskReserve } from "./disk-reserve.ts";
 import type { LogExtension } from "./extension.ts";
 import type { WorkerData } from "./log-messages.ts";
-import { lockDirectory, makeDirectory } from "./open-database.ts";
+import { makeDirectory } from "./make-directory.ts";
+import { lockDirectory } from "./open-database.ts";
 import { openSoundly } from "./salvage/open-soundly.ts";
 import { noteStopped, noteSuspicion } from "./salvage/suspicion.ts";
 import { post, sqliteError } from "./worker-port.ts";
@@ -12,7 +13,7 @@ import { WriterServer } from "./writer-server.ts";
 
 type Parts = { readonly extensions: readonly LogExtension[]; readonly clock: Clock };
 
-/** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
+/** @throws StreamError LOG_DIRECTORY, LOG_NOT_ALLOWED, LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
 export function openWriter(port: MessagePort, data: WorkerData, parts: Parts): WriterServer {
   const { directory, reserveBytes, skippedOnDamage: margin } = data;
   const leftOut = parts.extensions.flatMap((extension) => extension.leftOut ?? []);

@@ -22,6 +22,7 @@ import type { Offset } from "../ids.ts";
  */
 export const PAGE_BYTES = 1024;
 export const LOG_FILE_NAME = "log.db";
+export const LOCK_FILE_NAME = "lock.db";
 /** Written to the database; a program refuses a newer one and upgrades an older one (log-format.ts). */
 export const LOG_FORMAT = 2;
 

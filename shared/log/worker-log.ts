@@ -105,7 +105,7 @@ export class WorkerLog implements PartitionedLog {
     });
   }
 
-  /** @throws StreamError LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
+  /** @throws StreamError LOG_DIRECTORY, LOG_NOT_ALLOWED, LOG_LOCKED, LOG_VERSION, LOG_NOT_DURABLE, LOG_FULL, LOG_IO. */
   static async open(options: WorkerLogOptions): Promise<WorkerLog> {
     const log = new WorkerLog(options);
     const listener = log.#listener();

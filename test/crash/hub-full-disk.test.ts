@@ -11,7 +11,7 @@ import { assertBooksAgree } from "../support/books.ts";
 import { Checker, assertFlawless } from "../support/checker.ts";
 import { startFleet } from "../support/fleet.ts";
 import { readAll } from "../support/kcat.ts";
-import { HubProgram, startAgent } from "../support/programs.ts";
+import { HubProgram, startAgent, startTributary } from "../support/programs.ts";
 import { fillUp, smallDisk } from "../support/small-disk.ts";
 import { eventsRoute, quickUplink } from "../support/test-routes.ts";
 import { committedOffsets, kafkaJs, openAdmin } from "../support/topic-ends.ts";
@@ -98,4 +98,24 @@ suite("the hub's disk is full", () => {
     await assertBooksAgree([agent], hub);
     assert.deepEqual((await agent.status()).ledger.losses, []);
   });
+
+  for (const program of ["hub", "agent"] as const) {
+    test(`at the first start of all: the ${program} says so and ends; with room it starts on what that left`, async (t) => {
+      const disk = smallDisk(t, DISK_MIB);
+      const other = fillUp(disk);
+      const listeners = program === "hub" ? ["--http", "--kafka"] : ["--mqtt", "--admin"];
+      const args = [program, "--data", path.join(disk, "data"), ...listeners.flatMap((flag) => [flag, "127.0.0.1:0"])];
+      const refused = await startTributary(t, args);
+      assert.deepEqual(await refused.exitWithin(DEADLINE_MS), { code: 1, signal: null }, refused.describe());
+      assert.match(refused.stderrTail, /LOG_FULL[^]*hint: +Free disk space/);
+      rmSync(other);
+      const lines: string[] = [];
+      const started = await startTributary(t, args, {}, (line) => lines.push(line));
+      const describe = (): string => started.describe();
+      await waitUntil(() => lines[0], { what: "its ready line", deadlineMs: DEADLINE_MS, describe });
+      started.signal("SIGTERM");
+      assert.equal((await started.exitWithin(DEADLINE_MS)).code, 0);
+      assert.doesNotMatch(started.stderrTail, /LOG_CORRUPT/, "what the first start left is no damage");
+    });
+  }
 });

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { connect } from "node:net";
+import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { encodeRecords } from "../../shared/batch/records.ts";
@@ -248,6 +249,18 @@ suite("bad input", () => {
     await Promise.all([...portChecks, ...dataChecks]);
     await agent.term();
     await hub.term();
+  });
+
+  test("a data directory that cannot be made: told with its name, exit code 69", async (t) => {
+    const file = writeConfig(t, "");
+    // Below /proc nothing can be made, not even by root.
+    const places = [file, path.join(file, "below"), "/proc/tributary/data"];
+    for (const data of places) {
+      for (const program of ["hub", "agent"] as const) {
+        const told = await runFailing(t, [program, "--data", data, ...freeListeners[program]], 69);
+        assert.ok(told.includes(`LOG_DIRECTORY: ${data} cannot be the data directory`), told);
+      }
+    }
   });
 
   test("a listener on every address without authentication: refused, exit code 78, unless it is declared insecure", async (t) => {

@@ -6,7 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { tempDir } from "../../support/temp-dir.ts";
 
-const MODULE = new URL("../../../shared/log/open-database.ts", import.meta.url).href;
+const MODULE = new URL("../../../shared/log/make-directory.ts", import.meta.url).href;
 const NOBODY = 65_534;
 
 /** What it says to somebody who is not root, in a process of its own. */

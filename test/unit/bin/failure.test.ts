@@ -11,6 +11,7 @@ test("supervisors can tell wrong configuration, missing resources and other fail
   assert.equal(exitCodeFor(new StreamError("CONFIG_INVALID", "x")), 78);
   assert.equal(exitCodeFor(new StreamError("LISTENER_NOT_PROTECTED", "x")), 78);
   assert.equal(exitCodeFor(new StreamError("PORT_IN_USE", "x")), 69);
+  assert.equal(exitCodeFor(new StreamError("LOG_DIRECTORY", "x")), 69);
   assert.equal(exitCodeFor(new StreamError("LOG_LOCKED", "x")), 69);
   assert.equal(exitCodeFor(new StreamError("HUB_UNREACHABLE", "x")), 69);
   assert.equal(exitCodeFor(new UsageError("x")), 64);
