@@ -3,17 +3,15 @@
  * MUTATIONS and SEED come from the environment.
  */
 import assert from "node:assert/strict";
-import { connect } from "node:net";
-import type { Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { suite, test } from "node:test";
 import type { Producer } from "kafkajs";
 import { seededRandom } from "../../bin/demo/random.ts";
+import { Attacker, attackWith, mutations, truncations } from "../support/attack.ts";
 import { onCleanUp } from "../support/clean-up.ts";
 import type { After } from "../support/clean-up.ts";
 import { ClientDriver } from "../support/client-driver.ts";
 import { freePort } from "../support/free-port.ts";
-import { mutate } from "../support/mutations.ts";
 import { startHub } from "../support/programs.ts";
 import { startRecordingProxy } from "../support/recording-proxy.ts";
 import { rssBytes } from "../support/rss.ts";
@@ -28,8 +26,6 @@ const DRIVERS = ["node/kafkajs.ts", "node/platformatic.ts"].map((file) =>
 const TOPIC = "witness";
 /** Attackers at work at a time. */
 const ATTACKERS = 8;
-/** An attack is over when the hub has answered, closed, or (a long poll, an acks=0) said nothing for so long. */
-const SILENCE_MS = 25;
 /** What a produce of the witness may take beside the attack, on two busy cores. */
 const WITNESS_MS_MAX = 5000;
 /** From the first half of the attack to the second: the caches of the hub and of SQLite fill, no more. */
@@ -65,65 +61,6 @@ async function recordRequests(t: After): Promise<readonly Buffer[]> {
   return [...frames.values()];
 }
 
-/** Sends one body with its right length, and waits until nothing more comes of it. */
-class Attacker {
-  readonly #port: number;
-  #socket: Socket | undefined;
-  sent = 0;
-  /** Connections that the hub has closed on us. */
-  closed = 0;
-
-  constructor(t: After, port: number) {
-    this.#port = port;
-    onCleanUp(t, () => this.#socket?.destroy());
-  }
-
-  async attack(body: Buffer): Promise<void> {
-    const socket = this.#socket ?? (await this.#connect());
-    const length = Buffer.alloc(4);
-    length.writeInt32BE(body.length);
-    socket.write(Buffer.concat([length, body]));
-    this.sent++;
-    const isAnswered = await firstSign(socket);
-    if (isAnswered) return;
-    // After a silence the connection may be parked behind a long poll: the next attack gets its own.
-    socket.destroy();
-    this.#socket = undefined;
-  }
-
-  async #connect(): Promise<Socket> {
-    const socket = connect({ host: "127.0.0.1", port: this.#port });
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => {
-      this.closed++;
-      if (this.#socket === socket) this.#socket = undefined;
-    });
-    await new Promise<void>((resolve) => {
-      socket.once("connect", resolve);
-      socket.once("close", resolve);
-    });
-    this.#socket = socket;
-    return socket;
-  }
-}
-
-/** True when an answer begins, false when the connection ends or nothing comes. */
-function firstSign(socket: Socket): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => settle(false), SILENCE_MS);
-    const onData = (): void => settle(true);
-    const onClose = (): void => settle(false);
-    const settle = (isAnswered: boolean): void => {
-      clearTimeout(timer);
-      socket.off("data", onData);
-      socket.off("close", onClose);
-      resolve(isAnswered);
-    };
-    socket.once("data", onData);
-    socket.once("close", onClose);
-  });
-}
-
 /** A client that goes about its business, and how long it had to wait at the most. */
 class Witness {
   readonly #producer: Producer;
@@ -155,22 +92,12 @@ class Witness {
   }
 }
 
-/** Every body, over several connections at a time. */
-async function attackWith(bodies: Iterable<Buffer>, attackers: readonly Attacker[]): Promise<void> {
-  const iterator = bodies[Symbol.iterator]();
-  const work = async (attacker: Attacker): Promise<void> => {
-    for (let next = iterator.next(); next.done !== true; next = iterator.next()) await attacker.attack(next.value);
-  };
-  await Promise.all(attackers.map(work));
-}
-
-function* truncations(corpus: readonly Buffer[]): Generator<Buffer> {
-  for (const body of corpus) for (let end = 0; end < body.length; end++) yield body.subarray(0, end);
-}
-
-function* mutations(corpus: readonly Buffer[], count: number, random: ReturnType<typeof seededRandom>) {
-  for (let i = 0; i < count; i++) {
-    yield mutate(corpus[Math.floor(random.next() * corpus.length)] as Buffer, corpus, random);
+/** Each with its right length. */
+function* framedEach(bodies: Iterable<Buffer>): Generator<Buffer> {
+  for (const body of bodies) {
+    const length = Buffer.alloc(4);
+    length.writeInt32BE(body.length);
+    yield Buffer.concat([length, body]);
   }
 }
 
@@ -191,10 +118,11 @@ suite("fuzz", () => {
     await producer.connect();
     const witness = new Witness(producer);
     witness.start();
-    const attackers = Array.from({ length: ATTACKERS }, () => new Attacker(t, hub.kafkaPort));
+    const attackers = Array.from({ length: ATTACKERS }, () => new Attacker(t, hub.kafkaPort, { isReusing: true }));
 
     const dead = hub.process.exited.then(() => assert.fail(`the hub died: ${hub.process.describe()}`));
-    const attack = (bodies: Iterable<Buffer>): Promise<void> => Promise.race([attackWith(bodies, attackers), dead]);
+    const attack = (bodies: Iterable<Buffer>): Promise<void> =>
+      Promise.race([attackWith(framedEach(bodies), attackers), dead]);
     await attack(truncations(corpus));
     await attack(mutations(corpus, MUTATIONS / 2, random));
     const rssBefore = rssBytes(hub.process.pid);

@@ -1,5 +1,5 @@
 /**
- * A network between Kafka clients and a hub that cuts connections within Produce requests and their answers, one further
+ * A network between Kafka clients and a hub that cuts connections within requests of one kind and their answers, one further
  * byte (or `stride` bytes) at each cut, until every point has been cut at:
  *
  *   request  0 ▸ cut before its first byte … L ▸ all of it has arrived, the answer never leaves
@@ -24,12 +24,15 @@ export type CuttingProxyOptions = {
   readonly stride: number;
   /** False: only requests are cut. */
   readonly cutsAnswers: boolean;
+  /** Of the requests that are cut; Produce unless said otherwise. */
+  readonly apiKey?: number;
 };
 
 export class CuttingProxy {
   readonly #targetPort: number;
   readonly #stride: number;
   readonly #cutsAnswers: boolean;
+  readonly #apiKey: number;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   /** Where the next cut is. */
@@ -37,10 +40,11 @@ export class CuttingProxy {
   requestCuts = 0;
   answerCuts = 0;
 
-  private constructor({ targetPort, stride, cutsAnswers }: CuttingProxyOptions) {
+  private constructor({ targetPort, stride, cutsAnswers, apiKey = PRODUCE_KEY }: CuttingProxyOptions) {
     this.#targetPort = targetPort;
     this.#stride = stride;
     this.#cutsAnswers = cutsAnswers;
+    this.#apiKey = apiKey;
     this.#server = createServer((client) => this.#join(client));
   }
 
@@ -83,7 +87,7 @@ export class CuttingProxy {
         end();
       });
     }
-    /** Correlation ids of Produce requests whose answers are to be cut. */
+    /** Correlation ids of such requests whose answers are to be cut. */
     const awaited = new Set<number>();
     const cutHere = (): void => {
       // The hub reads what it got, then sees the end; the client sees a reset.
@@ -91,8 +95,8 @@ export class CuttingProxy {
       client.resetAndDestroy();
     };
     passFrames(client, (frame, whole) => {
-      const isProduce = frame.readInt16BE(0) === PRODUCE_KEY;
-      if (isProduce && this.#cut.side === "request") {
+      const isMeant = frame.readInt16BE(0) === this.#apiKey;
+      if (isMeant && this.#cut.side === "request") {
         const { at } = this.#cut;
         if (at <= whole.length) {
           this.#cut = { side: "request", at: at === whole.length ? at + 1 : Math.min(at + this.#stride, whole.length) };
@@ -102,7 +106,7 @@ export class CuttingProxy {
         }
         this.#cut = this.#cutsAnswers ? { side: "answer", at: 1 } : { side: "none", at: 0 };
       }
-      if (isProduce && this.#cut.side === "answer") awaited.add(frame.readInt32BE(4));
+      if (isMeant && this.#cut.side === "answer") awaited.add(frame.readInt32BE(4));
       hub.write(whole);
       return true;
     });
