@@ -22,6 +22,8 @@ function assertAllRead(members: readonly Member[], ends: ReadonlyMap<number, num
   }
 }
 
+const readBy = (members: readonly Member[]): number => members.reduce((sum, each) => sum + each.readCount(), 0);
+
 function isAtEnds(members: readonly Member[], ends: ReadonlyMap<number, number>): boolean {
   return [...ends].every(([partition, end]) => members.some(({ committed }) => committed.get(partition) === end));
 }
@@ -29,8 +31,8 @@ function isAtEnds(members: readonly Member[], ends: ReadonlyMap<number, number>)
 suite("rebalances", () => {
   test("a member stands still for longer than its session: another takes over, and its late commits change nothing", async (t) => {
     const { hub, agent, admin } = await startWithEvents(t, 20_000);
-    const members = [await startMember(t, hub), await startMember(t, hub)] as const;
-    const [frozen, heir] = members;
+    const [frozen, heir] = [await startMember(t, hub), await startMember(t, hub)] as const;
+    const members = [frozen, heir];
     const describe = (): string => describeMembers(members);
     await waitUntil(() => members.every(({ assigned, readCount }) => assigned.length === 2 && readCount() > 500), {
       what: "both members at work",
@@ -50,17 +52,21 @@ suite("rebalances", () => {
     const ends = await topicEnds(admin, topic);
     await waitUntil(() => isAtEnds([heir], ends), { what: "the other at the ends", deadlineMs: DEADLINE_MS, describe });
     frozen.child.signal("SIGCONT");
-    await waitUntil(() => members.every(({ assigned }) => assigned.length === 2), {
-      what: "the member to be back",
+    const isBack = (): boolean => heir.assigned.length === 2;
+    await waitUntil(() => isBack() || frozen.child.exit !== undefined, {
+      what: "the member to be back, or to give up",
       deadlineMs: DEADLINE_MS,
       describe,
     });
+    // KafkaJS joins again when one of its commits is refused, and ends when two are; then its supervisor starts it.
+    if (!isBack()) members.push(await startMember(t, hub));
+    await waitUntil(isBack, { what: "two members again", deadlineMs: DEADLINE_MS, describe });
     await publish(t, agent.mqttPort, { name: "last", count: 4000 });
     await waitForRecords(admin, { topic, count: 28_000, deadlineMs: DEADLINE_MS });
     const last = await topicEnds(admin, topic);
     await waitUntil(() => isAtEnds(members, last), { what: "both at the ends", deadlineMs: DEADLINE_MS, describe });
     assert.deepEqual(await commits.end(), [], "no committed offset went back");
-    assert.ok(frozen.readCount() > before, "it reads again");
+    assert.ok(readBy(members) - heir.readCount() > before, "the other one reads again");
     assertAllRead(members, last);
   });
 
@@ -72,8 +78,9 @@ suite("rebalances", () => {
     let running: Member[] = [];
     const describe = (): string => describeMembers(everybody);
     const commits = watchCommits(admin);
-    const readBy = (members: readonly Member[]): number => members.reduce((sum, each) => sum + each.readCount(), 0);
     for (let step = 0; step < STORM_STEPS; step++) {
+      // KafkaJS ends by itself when two of its commits are refused at once.
+      running = running.filter(({ child }) => child.exit === undefined);
       const isComing = running.length === 0 || (running.length < MEMBERS_MAX && random.next() < 0.6);
       if (isComing) {
         const member = await startMember(t, hub);
@@ -95,7 +102,7 @@ suite("rebalances", () => {
         describe,
       });
     }
-    if (running.length === 0) {
+    if (running.every(({ child }) => child.exit !== undefined)) {
       const member = await startMember(t, hub);
       running.push(member);
       everybody.push(member);
