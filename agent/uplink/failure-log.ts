@@ -3,13 +3,16 @@ import type { Clock } from "../../shared/clock.ts";
 import type { StreamError } from "../../shared/errors.ts";
 import type { Logger } from "../../shared/logger.ts";
 
-/** The same reason again is told this often. */
+/** The same reason again is told this often, also when others come in between: attempts may be a second apart. */
 export const REPEAT_MS = 300_000;
+/** That are remembered; an address in a message may be another each time. */
+export const REASONS_MAX = 20;
 
 export class FailureLog {
   readonly #logger: Logger;
   readonly #clock: Clock;
-  #last: { readonly message: string; readonly atMs: number } | undefined;
+  /** When each was told last, the latest at the end. */
+  readonly #told = new Map<string, number>();
   #untold = 0;
 
   constructor(logger: Logger, clock: Clock) {
@@ -20,13 +23,16 @@ export class FailureLog {
   failed(error: StreamError, retryMs: number): void {
     const nowMs = this.#clock.monotonicMs();
     const { message, code, hint } = error;
-    if (this.#last?.message === message && nowMs - this.#last.atMs < REPEAT_MS) {
+    if (nowMs - (this.#told.get(message) ?? -Infinity) < REPEAT_MS) {
       this.#untold++;
       return;
     }
     const fields = { code, reason: message, hint, retryMs, attemptsNotTold: this.#untold };
     this.#logger.warn(fields, "no uplink; records are kept and sent later");
-    this.#last = { message, atMs: nowMs };
+    this.#told.delete(message);
+    this.#told.set(message, nowMs);
+    const [oldest] = this.#told.keys();
+    if (this.#told.size > REASONS_MAX && oldest !== undefined) this.#told.delete(oldest);
     this.#untold = 0;
   }
 

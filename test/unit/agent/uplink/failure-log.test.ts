@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { FailureLog, REPEAT_MS } from "../../../../agent/uplink/failure-log.ts";
+import { FailureLog, REASONS_MAX, REPEAT_MS } from "../../../../agent/uplink/failure-log.ts";
 import { StreamError } from "../../../../shared/errors.ts";
 import type { Logger } from "../../../../shared/logger.ts";
 import { VirtualTimers } from "../../../support/virtual-timers.ts";
@@ -33,4 +33,20 @@ test("failure log: another reason is told at once", () => {
     lines.map(({ reason }) => reason),
     ["HUB_UNREACHABLE: nothing listens", "UNAUTHORIZED: wrong token"],
   );
+});
+
+test("failure log: reasons that take turns are told once each", () => {
+  const { lines, log } = start();
+  for (let attempt = 0; attempt < 20; attempt++) {
+    log.failed(attempt % 2 === 0 ? refused : new StreamError("HUB_UNREACHABLE", "no route"), 1);
+  }
+  assert.equal(lines.length, 2);
+});
+
+test("failure log: of many reasons the one told longest ago is forgotten", () => {
+  const { lines, log } = start();
+  log.failed(refused, 1);
+  for (let port = 0; port < REASONS_MAX; port++) log.failed(new StreamError("HUB_UNREACHABLE", `port ${port}`), 1);
+  log.failed(refused, 1);
+  assert.equal(lines.length, 1 + REASONS_MAX + 1);
 });
