@@ -191,7 +191,7 @@ export class Ingest implements PublishSink, CommitSource, Stamper {
       durability: dropped === undefined ? taken.durability : "fsync",
       done: () => {
         dropped?.apply();
-        this.#settle(taken, undefined);
+        this.#settle(taken);
       },
       failed: (error) => {
         dropped?.cancel();
@@ -367,28 +367,36 @@ export class Ingest implements PublishSink, CommitSource, Stamper {
     this.#qosTwo.begin(key);
   }
 
-  #settle(commit: OpenCommit, error: Error | undefined): void {
+  #settle(commit: OpenCommit): void {
     this.#uncommitted.remove(commit.bytes, commit.recordCount);
-    if (error === undefined) {
-      this.#committedBytes += commit.bytes;
-      this.#committedRecords += commit.recordCount;
-      this.#room.sawStored();
-    }
-    this.#finish(commit, error);
-    for (const hear of this.#roomListeners) hear();
+    this.#committedBytes += commit.bytes;
+    this.#committedRecords += commit.recordCount;
+    this.#room.sawStored();
+    this.#finish(commit, undefined);
+    this.#tellRoom();
   }
 
   /**
    * What gathered behind a failed commit fails with it: its publishers send again what failed, which must not come after
    * their later messages (G2).
+   *
+   * Whoever hears of it may publish at once, from within the call. So all that fails is closed before anyone hears,
+   * or a new message would join a batch that is thrown away; and everyone is answered before the gates are opened, or
+   * a later message of a publisher would be stored before it hears that the earlier one was not.
    */
   #fail(commit: OpenCommit, error: Error): void {
     const behind = this.#open;
-    this.#open = this.#newCommit();
-    this.#settle(commit, error);
     behind.close();
-    this.#settle(behind, error);
+    this.#open = this.#newCommit();
+    for (const failed of [commit, behind]) this.#uncommitted.remove(failed.bytes, failed.recordCount);
+    this.#finish(commit, error);
+    this.#finish(behind, error);
     for (const topic of this.#heldTopics) if (commit.has(topic)) this.#refuseHeld(topic, error);
+    this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    for (const hear of this.#roomListeners) hear();
   }
 
   #refuseHeld(topic: TopicLanes, error: Error): void {
@@ -434,8 +442,7 @@ export class Ingest implements PublishSink, CommitSource, Stamper {
 
   #waitForTopic(topic: TopicLanes, message: PublishMessage, done: Done): void {
     if (this.#waiting.isFull(message.payload.length)) return this.#turnAway(unmadePlace(topic), message, done);
-    this.#waiting.add(topic, message, message.qos === 0 ? ignoreAnswer : done);
-    if (message.qos === 0) done();
+    this.#waiting.add(topic, message, done);
     this.#topics.make(topic);
   }
 
@@ -484,6 +491,3 @@ export class Ingest implements PublishSink, CommitSource, Stamper {
 function digestOf(routed: RoutedTopic<TopicLanes>, message: PublishMessage): number {
   return (crc32c(message.payload) ^ routed.topicDigest) >>> 0;
 }
-
-/** QoS 0 was answered when it began to wait. */
-function ignoreAnswer(): void {}

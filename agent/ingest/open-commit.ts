@@ -5,6 +5,7 @@
 import { BatchBuilder } from "../../shared/batch/batch-builder.ts";
 import type { OpenBatch } from "../../shared/batch/batch-builder.ts";
 import type { Timestamp } from "../../shared/ids.ts";
+import { invariant } from "../../shared/invariant.ts";
 import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Durability } from "../../shared/record.ts";
 import type { PublishMessage } from "../mqtt/publish-sink.ts";
@@ -116,6 +117,8 @@ export class OpenCommit {
   /**
    * Closes all batches. A partition's batches are in the order of their records. They lie in the builders' memory, which
    * goes back to the pool: the log copies them before anything else is added.
+   *
+   * @throws AssertionError when they do not hold what was added: nobody may be told that it was stored.
    */
   close(): readonly Append[] {
     const appends: Append[] = [];
@@ -129,6 +132,8 @@ export class OpenCommit {
       if (lane.builder !== undefined) closeBuilder(lane.partition, lane.builder);
       lane.builder = undefined;
     }
+    const closed = appends.reduce((sum, { records }) => sum + records.recordCount, 0);
+    invariant(closed === this.recordCount, "a commit holds what was added to it");
     return appends;
   }
 }

@@ -42,13 +42,16 @@ export class WaitingMessages {
     this.#count += messages;
   }
 
+  /** At QoS 0, `done` is called now. */
   add(topic: TopicLanes, message: PublishMessage, done: Done): void {
     // The payload lies in the MQTT parser's memory, which is used again.
     const kept = { ...message, payload: Buffer.from(message.payload) };
+    const waiting = { message: kept, done: message.qos === 0 ? ignoreAnswer : done };
     const list = this.#ofTopic.get(topic);
-    if (list === undefined) this.#ofTopic.set(topic, [{ message: kept, done }]);
-    else list.push({ message: kept, done });
+    if (list === undefined) this.#ofTopic.set(topic, [waiting]);
+    else list.push(waiting);
     this.account(kept.payload.length, 1);
+    if (message.qos === 0) done();
   }
 
   /** Everything that waits for the topic, in order; it waits no more. */
@@ -59,3 +62,6 @@ export class WaitingMessages {
     return list;
   }
 }
+
+/** QoS 0 was answered when it began to wait. */
+function ignoreAnswer(): void {}

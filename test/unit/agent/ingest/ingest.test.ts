@@ -124,6 +124,40 @@ test("ingest: what came while a commit was on its way fails with it, or it would
   assert.deepEqual(ledger.counts(), [{ topic: "mqtt", reason: "overflow", records: 1 }]);
 });
 
+for (const from of ["an answer", "the gate that opens"]) {
+  test(`ingest: what is published from within ${from} of a failing commit is stored with the next one, or not acknowledged`, async (t) => {
+    const { log, ingest, publish, answers } = await start(t);
+    const again = (): void => publish({ messageId: 3, payload: "from within" });
+    let isTold = false;
+    const once = (): void => {
+      if (!isTold) again();
+      isTold = true;
+    };
+    const message = { clientId: "d", topic: "a/b", qos: 1, retain: false, dup: false, messageId: 1 } as const;
+    ingest.publish({ ...message, payload: Buffer.from("1") }, from === "an answer" ? once : () => {});
+    const part = log.take();
+    publish({ messageId: 2, payload: "2" });
+    if (from !== "an answer") ingest.onRoom(once);
+    part!.failed(new StreamError("LOG_FULL", "disk"));
+    assert.deepEqual(answers, ["LOG_FULL"]);
+    log.commit();
+    assert.deepEqual(answers, ["LOG_FULL", "ok"]);
+    assert.deepEqual(log.values("mqtt"), ["from within"]);
+    assert.equal(ingest.stats().committedRecords, 1);
+  });
+}
+
+test("ingest: nobody is let in before all that failed is answered", async (t) => {
+  const { log, ingest, publish, answers } = await start(t);
+  publish({ messageId: 1 });
+  const part = log.take();
+  publish({ messageId: 2 });
+  const heard: number[] = [];
+  ingest.onRoom(() => heard.push(answers.length));
+  part!.failed(new StreamError("LOG_FULL", "disk"));
+  assert.deepEqual(heard, [2]);
+});
+
 test("ingest: what comes while a commit is on its way goes with the next one", async (t) => {
   const { log, publish, answers } = await start(t);
   publish({ messageId: 1, payload: "1" });

@@ -30,3 +30,14 @@ test("waiting messages: full by number, by bytes, and by what waits elsewhere", 
   waiting.add(topic, { ...message, payload: Buffer.from("x") }, () => {});
   assert.ok(waiting.isFull(0));
 });
+
+test("waiting messages: QoS 0 is answered when it begins to wait, and only then", () => {
+  const waiting = new WaitingMessages(defaultIngestLimits);
+  const answers: number[] = [];
+  for (const qos of [0, 1] as const) {
+    waiting.add(topic, { ...message, qos, payload: Buffer.from("x") }, () => answers.push(qos));
+  }
+  assert.deepEqual(answers, [0]);
+  for (const { done } of waiting.take(topic)) done();
+  assert.deepEqual(answers, [0, 1]);
+});
