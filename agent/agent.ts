@@ -190,7 +190,7 @@ function openLog(config: AgentConfig, logger: Logger): Promise<WorkerLog> {
     directory: config.data.dir,
     worker: workerFile(import.meta.url, "./log-worker"),
     hasReaderThread: false,
-    commitIntervalMs: config.log.commitIntervalMs,
+    pace: { intervalMs: config.log.commitIntervalMs, lingerMs: config.log.lingerMs },
     crashPointBeforeFsync: "agent-before-fsync",
     reserveBytes: divideDisk(config.log.bytesMax).reserveBytes,
     ...tellLog(logger, "a stored batch is damaged; it is never sent"),

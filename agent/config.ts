@@ -234,6 +234,11 @@ const log = z.strictObject({
     { max: MINUTE_MS, default: 0 },
     "Commits start at least this far apart, to spare SD cards; PUBACKs wait that long. 0: as fast as the disk flushes.",
   ),
+  lingerMs: wholeNumber(
+    { max: SECOND_MS, default: 4 },
+    "While hundreds of messages come in a second, a commit waits up to so long for more of them, so that a flush carries " +
+      "many. Publishers that wait for each PUBACK are not held back. 0: never.",
+  ),
 });
 
 const ingest = z.strictObject({

@@ -35,6 +35,8 @@ export type Commit = {
   readonly bytes: ArrayBuffer;
   readonly bytesUsed: number;
   readonly durability: Durability;
+  /** Records of the sources and requests of others. */
+  readonly messages: number;
   /** One result for each operation. */
   settle(results: readonly OperationResult[]): void;
   fail(error: StreamError): void;
@@ -109,6 +111,7 @@ class Packer {
   readonly #operations: CommitOperation[] = [];
   readonly #pieces: Uint8Array[] = [];
   readonly #settlers: Settler[] = [];
+  #messages = 0;
 
   get isEmpty(): boolean {
     return this.#operations.length === 0;
@@ -119,6 +122,7 @@ class Packer {
     for (const { partition, records } of part.appends) this.#addRecords(partition.id, records, number);
     for (const call of part.calls) this.#operations.push({ type: "call", call, part: number });
     this.#want(part.durability);
+    for (const { records } of part.appends) this.#messages += records.recordCount;
     const appendCount = part.appends.length;
     this.#settlers.push({
       count: appendCount + part.calls.length,
@@ -135,18 +139,21 @@ class Packer {
   addOperation({ operation, requester }: QueuedOperation): void {
     this.#operations.push(operation);
     this.#want(requester.durability);
+    this.#messages++;
     this.#settlers.push(single(requester));
   }
 
   addBatch({ partitionId, batch, keepsProducer, requester }: QueuedBatch): void {
     this.#operations.push({ type: "append-batch", partitionId, keepsProducer, ...this.#addBytes(batch) });
     this.#want(requester.durability);
+    this.#messages++;
     this.#settlers.push(single(requester));
   }
 
   addReplacement({ replace, bytes, requester }: QueuedReplacement): void {
     this.#operations.push({ type: "replace-batches", ...replace, ...this.#addBytes(bytes) });
     this.#want(requester.durability);
+    this.#messages++;
     this.#settlers.push(single(requester));
   }
 
@@ -165,6 +172,7 @@ class Packer {
       bytes,
       bytesUsed: this.bytes,
       durability: this.#durability,
+      messages: this.#messages,
       settle: (results) => {
         let from = 0;
         for (const settler of settlers) {

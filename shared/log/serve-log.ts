@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import { invariant } from "../invariant.ts";
+import { collectAfterStart } from "../old-garbage.ts";
 import { toFailure } from "../thread-failure.ts";
 import type { LogExtension } from "./extension.ts";
 import type { FromWorker, ToWorker, WorkerData } from "./log-messages.ts";
@@ -21,6 +22,7 @@ export function serveLog(extensions: readonly LogExtension[], clock: Clock = sys
   try {
     const server =
       data.role === "writer" ? openWriter(port, data, { extensions, clock }) : new ReaderServer(port, data);
+    collectAfterStart();
     port.on("message", (message: ToWorker) => server.handle(message));
   } catch (error) {
     port.postMessage({ type: "fatal", failure: toFailure(sqliteError(error)) } satisfies FromWorker);

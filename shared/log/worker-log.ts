@@ -13,6 +13,8 @@ import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import { CommitGatherer } from "./commit-gatherer.ts";
 import type { Commit } from "./commit-gatherer.ts";
+import { CommitPacer } from "./commit-pacer.ts";
+import type { CommitPace } from "./commit-pacer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
 import { DamageReports } from "./damage-reports.ts";
 import { LogCompactor } from "./log-compactor.ts";
@@ -43,12 +45,13 @@ import { ReadableEnds } from "./readable-ends.ts";
 import type { RetentionPolicy } from "./retention.ts";
 import { OFFSET_MAX } from "./schema.ts";
 import { TopicMap } from "./topic-map.ts";
+import { asBuffer } from "./worker-port.ts";
 
 export type WorkerLogOptions = LogThreadOptions & {
   /** A second thread with a read-only connection answers reads, so that they do not wait for flushes. */
   readonly hasReaderThread: boolean;
-  /** Commits start at least this far apart, to spare SD cards. 0: as fast as the disk flushes. */
-  readonly commitIntervalMs: number;
+  /** How far apart commits start; without it, as fast as the disk flushes. */
+  readonly pace?: CommitPace;
   /** Batches that fail their check are skipped; this hears of each of them once. */
   readonly onDamage?: (damage: { partition: LogPartition; from: Offset; to: Offset }) => void;
   /** A damaged log is salvaged while it opens, which may take minutes. */
@@ -89,13 +92,14 @@ export class WorkerLog implements PartitionedLog {
   #isRequested = false;
   #isScheduled = false;
   #startTimer: NodeJS.Timeout | undefined;
-  #commitDueAtMs = 0;
+  readonly #pacer: CommitPacer;
   #fatal: StreamError | undefined;
   #closing: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
 
   private constructor(options: WorkerLogOptions) {
     this.#options = options;
+    this.#pacer = new CommitPacer(options.pace ?? { intervalMs: 0, lingerMs: 0 });
     this.#compactor = new LogCompactor({
       ask: (query) => this.#askCleaner(query),
       replace: (partitionId, replacements, bytes) => this.#replace({ partitionId, replacements }, bytes),
@@ -429,7 +433,7 @@ export class WorkerLog implements PartitionedLog {
     this.#isRequested = true;
     if (this.#isScheduled || this.#inFlight !== undefined || this.#fatal !== undefined) return;
     this.#isScheduled = true;
-    const waitMs = this.#commitDueAtMs - performance.now();
+    const waitMs = this.#pacer.dueAtMs - performance.now();
     if (waitMs > 0 && this.#closing === undefined) this.#startTimer = setTimeout(() => this.#start(), waitMs);
     else setImmediate(() => this.#start());
   }
@@ -443,7 +447,7 @@ export class WorkerLog implements PartitionedLog {
 
   #commitNext(): void {
     if (this.#inFlight !== undefined || this.#isScheduled || this.#fatal !== undefined) return;
-    if (performance.now() < this.#commitDueAtMs && this.#closing === undefined) {
+    if (performance.now() < this.#pacer.dueAtMs && this.#closing === undefined) {
       if (this.#isRequested) this.#request();
       return;
     }
@@ -451,7 +455,7 @@ export class WorkerLog implements PartitionedLog {
     const commit = this.#gatherer.take(this.#spare);
     if (commit === undefined) return;
     this.#isRequested = this.#gatherer.hasWork;
-    this.#commitDueAtMs = performance.now() + this.#options.commitIntervalMs;
+    this.#pacer.began(performance.now(), commit);
     this.#inFlight = { id: this.#writer.commit(commit), commit };
   }
 
@@ -484,8 +488,4 @@ export class WorkerLog implements PartitionedLog {
     this.#checkIdle();
     for (const listener of this.#fatalListeners) listener(error);
   }
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

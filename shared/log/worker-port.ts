@@ -63,3 +63,8 @@ export function sqliteError(error: unknown): StreamError {
   }
   return new StreamError("LOG_IO", `${code}: ${message}`, { cause: error });
 }
+
+/** Of bytes that have crossed over: they arrive as plain arrays. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
