@@ -49,6 +49,12 @@ export function judgeTopicName(topic: string, limits: MqttLimits): LimitName | u
   return undefined;
 }
 
+/** Whether neither aedes nor we refuse a message for its topic. */
+export function isTopicPlain(topic: string, limits: MqttLimits): boolean {
+  if (topic === "" || topic.includes("#") || topic.includes("+")) return false;
+  return topic.split("/").length <= limits.topicLevelsMax && judgeTopicName(topic, limits) === undefined;
+}
+
 /** aedes publishes a will as it is, so everything about its topic is asked here. */
 function judgeWillTopic(topic: string, limits: MqttLimits): LimitName | undefined {
   if (topic === "" || topic.includes("#") || topic.includes("+")) return "topicName";

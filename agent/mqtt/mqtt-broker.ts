@@ -1,7 +1,8 @@
 /**
  * aedes with the agent's rules: who may connect, what may be subscribed and published, and the way of every message to
  * the sink, which is before aedes acknowledges it and before it publishes it to its own subscribers. Where the sink
- * fails there is no acknowledgement: the connection is closed, and the client sends again.
+ * fails there is no acknowledgement: the connection is closed, and the client sends again. Most messages take a shorter
+ * way, under the same rules (publish-shortcut.ts).
  *
  * A crash between PUBACK and the queueing for local persistent sessions costs such a session its copy at QoS 1 (aedes
  * acknowledges first); the record itself is in the log.
@@ -13,16 +14,18 @@ import type { AuthenticateError, Client } from "aedes";
 import type { Clock } from "../../shared/clock.ts";
 import { isLoopbackHost } from "../../shared/config/listen-address.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { judgeConnect, judgeSubscription, judgeTopicName } from "./admission.ts";
+import { isTopicPlain, judgeConnect, judgeSubscription, judgeTopicName } from "./admission.ts";
 import type { ConnectRequest } from "./admission.ts";
 import { judgeConnectionError, limitError } from "./broker-errors.ts";
 import { IncomingWindow } from "./incoming-window.ts";
 import type { IncomingPackets } from "./incoming-window.ts";
 import type { LimitLog } from "./limit-log.ts";
 import type { LimitName, MqttLimits } from "./limits.ts";
+import { LocalFilters } from "./local-filters.ts";
 import { SessionPersistence } from "./persistence.ts";
-import type { PublishSink } from "./publish-sink.ts";
 import { PublishPace } from "./publish-pace.ts";
+import { PublishShortcut } from "./publish-shortcut.ts";
+import type { PublishMessage, PublishSink } from "./publish-sink.ts";
 import { ReadGate } from "./read-gate.ts";
 import type { SessionLog } from "./session-database.ts";
 import type { WillPacket } from "./session-packets.ts";
@@ -54,6 +57,7 @@ type Connection = {
   /** Topic filters that were granted. */
   readonly subscriptions: Set<string>;
   client: BrokerClient | undefined;
+  shortcut: PublishShortcut | undefined;
   username: string | undefined;
   identifierRefusal: LimitName | undefined;
   /** aedes reports each message it had under way when a connection fails; the first report has the reason. */
@@ -61,6 +65,7 @@ type Connection = {
 };
 /** What aedes 1.2.0 has and its types leave out. */
 type BrokerClient = Client & { pause(): void };
+type Publish = (packet: PublishedPacket, client: Client, done: Done) => void;
 
 type PublishedPacket = {
   readonly topic: string;
@@ -87,7 +92,10 @@ export class MqttBroker {
   readonly #persistence: SessionPersistence;
   readonly #aedes: Aedes;
   readonly #connections = new Map<Duplex, Connection>();
+  /** Of all connections. */
+  readonly #filters = new LocalFilters();
   readonly #gate: ReadGate;
+  readonly #isTopicPlain: (topic: string) => boolean;
   /** Messages the sink has not answered. */
   #pending = 0;
   #onIdle: (() => void) | undefined;
@@ -96,6 +104,7 @@ export class MqttBroker {
     const { limits, log, logger, incoming } = options;
     this.#options = options;
     this.#limits = limits;
+    this.#isTopicPlain = (topic) => isTopicPlain(topic, limits);
     this.#logger = logger;
     this.#limitLog = limitLog;
     this.#window = new IncomingWindow(incoming, limits.incomingPacketsMax, limitLog);
@@ -130,14 +139,26 @@ export class MqttBroker {
       pace: isLoopback ? undefined : new PublishPace(this.#limits.publishesPerSecondMax),
       subscriptions: new Set(),
       client: undefined,
+      shortcut: undefined,
       username: undefined,
       identifierRefusal: undefined,
       hasFailed: false,
     };
     this.#connections.set(stream, connection);
-    stream.once("close", () => this.#connections.delete(stream));
+    stream.once("close", () => {
+      this.#connections.delete(stream);
+      for (const filter of connection.subscriptions) this.#filters.remove(filter);
+    });
     this.#gate.guard(stream);
-    connection.client = this.#aedes.handle(stream, request) as BrokerClient;
+    const client = this.#aedes.handle(stream, request) as BrokerClient;
+    connection.client = client;
+    connection.shortcut = new PublishShortcut(client, stream, {
+      isTopicPlain: this.#isTopicPlain,
+      isHeard: this.#isHeard,
+      toSink: this.#toSink,
+      paced: (done) => this.#paced(connection, done),
+      publish: (message, done) => (this.#aedes as unknown as { publish: Publish }).publish(message, client, done),
+    });
   }
 
   /** Reads nothing more from any connection. */
@@ -189,7 +210,7 @@ export class MqttBroker {
     });
     aedes.on("unsubscribe", (topics, client) => {
       const granted = this.#connections.get(client.conn)?.subscriptions;
-      for (const topic of topics) granted?.delete(topic);
+      for (const topic of topics) if (granted?.delete(topic) === true) this.#filters.remove(topic);
     });
     aedes.on("clientReady", (client) => {
       if (client.clean) this.#options.sink.beginSession?.(client.id);
@@ -260,6 +281,7 @@ export class MqttBroker {
     const count = subscriptions.size - (subscriptions.has(topic) ? 1 : 0);
     const limit = judgeSubscription({ topic, count, isWideAllowed }, this.#limits);
     if (limit === undefined) {
+      if (!subscriptions.has(topic)) this.#filters.add(topic);
       subscriptions.add(topic);
       return true;
     }
@@ -281,22 +303,29 @@ export class MqttBroker {
 
   // Messages
 
-  /** aedes asks this for every PUBLISH and every will, before anything else happens to them. */
+  /** aedes asks this for every will and every PUBLISH that takes the long way, before anything else happens to them. */
   readonly #authorizePublish = (client: Client | null, packet: PublishedPacket, done: Done): void => {
     const limit = judgeTopicName(packet.topic, this.#limits);
     if (limit !== undefined) return done(limitError(limit));
-    if (client === null) return this.#toSink(packet.clientId ?? "", packet, done);
-    const answer = this.#paced(client, done);
+    if (client === null) return this.#toSink(messageOf(packet.clientId ?? "", packet), done);
+    const connection = this.#connections.get(client.conn);
+    const answer = this.#paced(connection, (error) => {
+      connection?.shortcut?.flush();
+      done(error);
+    });
     if (packet.qos === 2 && packet.messageId !== undefined) return this.#publishQosTwo(client, packet, answer);
-    this.#toSink(client.id, packet, answer);
+    this.#toSink(messageOf(client.id, packet), answer);
   };
 
+  /** Whether somebody here, or a session that is offline, may listen to the topic. */
+  readonly #isHeard = (topic: string): boolean => this.#filters.matches(topic) || this.#persistence.isQueued(topic);
+
   /** The answer, held back while the client is over its rate; an error is told at once. */
-  #paced(client: Client, done: Done): Done {
-    const connection = this.#connections.get(client.conn);
+  #paced(connection: Connection | undefined, done: Done): Done {
     const delayMs = connection?.pace?.delayMs(this.#options.clock.monotonicMs()) ?? 0;
     if (connection === undefined || delayMs === 0) return done;
-    this.#limitLog.reached("publishesPerSecondMax", { clientId: client.id, address: connection.address });
+    const clientId = connection.client?.id ?? "";
+    this.#limitLog.reached("publishesPerSecondMax", { clientId, address: connection.address });
     return (error) => {
       if (error != null) return done(error);
       setTimeout(done, delayMs);
@@ -311,31 +340,20 @@ export class MqttBroker {
       admission.then(() => this.#publishQosTwo(client, packet, done), done);
       return;
     }
-    this.#toSink(client.id, packet, (error) => {
+    this.#toSink(messageOf(client.id, packet), (error) => {
       this.#window.settled(client.id, messageId, error == null);
       done(error);
     });
   }
 
-  #toSink(clientId: string, packet: PublishedPacket, done: Done): void {
+  readonly #toSink = (message: PublishMessage, done: Done): void => {
     this.#pending++;
-    this.#options.sink.publish(
-      {
-        clientId,
-        topic: packet.topic,
-        payload: packet.payload as Buffer,
-        qos: packet.qos,
-        retain: packet.retain,
-        dup: packet.dup === true,
-        messageId: packet.messageId,
-      },
-      (error) => {
-        this.#pending--;
-        done(error);
-        if (this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle();
-      },
-    );
-  }
+    this.#options.sink.publish(message, (error) => {
+      this.#pending--;
+      done(error);
+      if (this.#pending === 0 && this.#onIdle !== undefined) this.#onIdle();
+    });
+  };
 
   /** MQTT 3.1.1, section 3.1.2.5: a server that failed may publish the wills when it is back. */
   async #publishLeftWills(): Promise<void> {
@@ -343,7 +361,7 @@ export class MqttBroker {
       const { clientId = "", topic, payload, qos = 0, retain = false } = will as WillPacket;
       const packet = { cmd: "publish" as const, topic, payload, qos, retain, dup: false };
       try {
-        await called((done) => this.#toSink(clientId, packet, done));
+        await called((done) => this.#toSink(messageOf(clientId, packet), done));
         await called((done) => this.#aedes.publish(packet, done));
         await this.#persistence.delWill({ id: clientId });
       } catch (error) {
@@ -352,6 +370,11 @@ export class MqttBroker {
       }
     }
   }
+}
+
+function messageOf(clientId: string, packet: PublishedPacket): PublishMessage {
+  const { topic, payload, qos, retain, dup, messageId } = packet;
+  return { clientId, topic, payload: payload as Buffer, qos, retain, dup: dup === true, messageId };
 }
 
 function called(work: (done: Done) => void): Promise<void> {

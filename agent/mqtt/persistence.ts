@@ -141,6 +141,11 @@ export class SessionPersistence {
     return this.#sessions.byTopic(topic);
   }
 
+  /** Whether a message may be for a session; if not, nothing of it needs to come here. */
+  isQueued(topic: string): boolean {
+    return this.#sessions.mayMatch(topic);
+  }
+
   countOffline(): Promise<{ subsCount: number; clientsCount: number }> {
     return this.#mirror.countOffline();
   }

@@ -44,6 +44,8 @@ export class SessionStore implements QueueOwners {
   readonly #limitLog: LimitLog;
   readonly #sessions = new Map<string, Session>();
   readonly #matches = new Map<string, Promise<readonly MatchingSubscription[]>>();
+  /** Of those topics, the ones that nobody subscribes to. */
+  readonly #unmatched = new Set<string>();
   readonly #refused = new WeakSet<object>();
   readonly #subscribing = new WeakMap<object, Promise<void>>();
   #hasSubscriptions = false;
@@ -144,12 +146,19 @@ export class SessionStore implements QueueOwners {
     if (!this.#hasSubscriptions) return NOBODY;
     const known = this.#matches.get(topic);
     if (known !== undefined) return known;
-    if (this.#matches.size >= MATCHES_MAX) this.#matches.clear();
-    const matching = this.#mirror
-      .subscriptionsByTopic(topic)
-      .then((subscriptions) => (subscriptions.length === 0 ? NO_SUBSCRIPTIONS : subscriptions));
+    if (this.#matches.size >= MATCHES_MAX) this.#forgetMatches();
+    const matching = this.#mirror.subscriptionsByTopic(topic).then((subscriptions) => {
+      if (subscriptions.length > 0) return subscriptions;
+      if (this.#matches.get(topic) === matching) this.#unmatched.add(topic);
+      return NO_SUBSCRIPTIONS;
+    });
     this.#matches.set(topic, matching);
     return matching;
+  }
+
+  /** False when `byTopic` would find none; true also for a topic that it was not asked for yet. */
+  mayMatch(topic: string): boolean {
+    return this.#hasSubscriptions && !this.#unmatched.has(topic);
   }
 
   /** Adds `elapsedMs` to the time offline of sessions without a connection; ends those that were away too long. */
@@ -182,8 +191,13 @@ export class SessionStore implements QueueOwners {
     return session;
   }
 
-  async #subscriptionsChanged(): Promise<void> {
+  #forgetMatches(): void {
     this.#matches.clear();
+    this.#unmatched.clear();
+  }
+
+  async #subscriptionsChanged(): Promise<void> {
+    this.#forgetMatches();
     const { subsCount } = await this.#mirror.countOffline();
     this.#hasSubscriptions = subsCount > 0;
   }
