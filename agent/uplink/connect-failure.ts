@@ -1,7 +1,7 @@
 /** Why the hub could not be reached, in an operator's words: from the codes of Node, OpenSSL and HTTP. */
 import { StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
-import { UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
+import { UPLINK_SUBPROTOCOL, uplinkSubprotocols } from "../../shared/uplink/frames.ts";
 import type { ConnectStage } from "./hub-socket.ts";
 
 const CLOCK_HINT = "Check the certificate, and this machine's clock: it may be wrong until the network has set it.";
@@ -100,7 +100,7 @@ export function describeHttpAnswer(status: number, spoken?: string): StreamError
 
 function wrongProtocol(spoken: string | undefined, cause?: Error): StreamError {
   // The hub speaks what it was asked for, and did not hear it.
-  if (spoken === UPLINK_SUBPROTOCOL) {
+  if (uplinkSubprotocols.some((each) => each === spoken)) {
     return failure("UPLINK_VERSION", "the hub did not hear which uplink protocol the agent speaks", {
       hint: "Does a proxy on the way remove the header Sec-WebSocket-Protocol?",
     });

@@ -11,9 +11,16 @@ import type { Clock } from "../../shared/clock.ts";
 import { StreamError, toStreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import { releaseMemory } from "../../shared/release-memory.ts";
-import type { AgentFrame, HubFrame } from "../../shared/uplink/frames.ts";
-import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_PATH, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
-import { decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import type { AgentFrame, HubFrame, Produce } from "../../shared/uplink/frames.ts";
+import {
+  UPLINK_MESSAGE_BYTES_MAX,
+  UPLINK_PACKED_BATCH_BYTES_MAX,
+  UPLINK_PATH,
+  UPLINK_SUBPROTOCOL,
+  uplinkSubprotocols,
+} from "../../shared/uplink/frames.ts";
+import { decodeHubFrame, encodeFrame, encodePackedFrame } from "../../shared/uplink/frame-codec.ts";
+import { FramePacker } from "../../shared/uplink/frame-pack.ts";
 import { describeConnectError, describeHttpAnswer } from "./connect-failure.ts";
 import { describeStage, HubSocket } from "./hub-socket.ts";
 
@@ -53,6 +60,10 @@ export class HubConnection {
   readonly #listener: HubConnectionListener;
   readonly #hubSocket: HubSocket;
   readonly #socket: WebSocket;
+  /** Where the hub takes packs. */
+  #packer: FramePacker | undefined;
+  /** Of the frames that wait for their pack. */
+  #packed: (() => void)[] = [];
   #failure: StreamError | undefined;
   #heardAtMs: number;
   #connectTimer: NodeJS.Timeout | undefined;
@@ -65,7 +76,7 @@ export class HubConnection {
     this.#heardAtMs = clock.monotonicMs();
     const url = uplinkUrl(options.url);
     this.#hubSocket = new HubSocket({ ...options, url });
-    this.#socket = new WebSocket(url, [UPLINK_SUBPROTOCOL], {
+    this.#socket = new WebSocket(url, [...uplinkSubprotocols], {
       createConnection: () => this.#hubSocket.connect(),
       headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
       maxPayload: UPLINK_MESSAGE_BYTES_MAX,
@@ -86,18 +97,46 @@ export class HubConnection {
   }
 
   /** `onWritten` is called when the frame has left the process, and never if it does not. */
-  send(frame: AgentFrame, onWritten?: () => void): void {
+  send(frame: AgentFrame, onWritten: () => void = () => undefined): void {
     if (!this.isOpen) return;
+    const packer = this.#packer;
+    if (packer !== undefined && frame.t === "produce" && frame.batch.length <= UPLINK_PACKED_BATCH_BYTES_MAX) {
+      return this.#pack(packer, frame, onWritten);
+    }
     let message: Buffer;
     try {
       message = encodeFrame(frame);
     } catch (error) {
       return this.fail(toStreamError(error));
     }
+    this.#flush();
+    this.#write(message, onWritten);
+  }
+
+  /** Lanes that are read at once are answered within one turn of the event loop; so they share a pack. */
+  #pack(packer: FramePacker, frame: Produce, onWritten: () => void): void {
+    const encoded = encodePackedFrame(frame);
+    if (!packer.hasRoom(encoded.length)) this.#flush();
+    if (packer.isEmpty) setImmediate(() => this.#flush());
+    packer.add(encoded);
+    this.#packed.push(onWritten);
+  }
+
+  #flush(): void {
+    const packer = this.#packer;
+    if (packer === undefined || packer.isEmpty || !this.isOpen) return;
+    const packed = this.#packed;
+    this.#packed = [];
+    this.#write(packer.take(), () => {
+      for (const onWritten of packed) onWritten();
+    });
+  }
+
+  #write(message: Buffer, onWritten: () => void): void {
     // A failed write shows as the end of the socket.
     this.#socket.send(message, { binary: true }, (error) => {
       releaseMemory(message);
-      if (error === undefined || error === null) onWritten?.();
+      if (error === undefined || error === null) onWritten();
     });
   }
 
@@ -109,6 +148,7 @@ export class HubConnection {
 
   /** Says goodbye. */
   close(): void {
+    this.#flush();
     this.#failure ??= new StreamError("CLOSING", "the agent is stopping");
     this.#socket.close(GOING_AWAY);
     setTimeout(() => this.#socket.terminate(), CLOSE_MS_MAX).unref();
@@ -126,6 +166,7 @@ export class HubConnection {
     };
     socket.on("open", () => {
       heard();
+      if (socket.protocol === UPLINK_SUBPROTOCOL) this.#packer = new FramePacker();
       this.#hubSocket.stage = "welcome";
       this.#startPings();
       this.#listener.opened();
@@ -173,6 +214,7 @@ export class HubConnection {
   #closed(code: number, reason: string): void {
     clearTimeout(this.#connectTimer);
     clearInterval(this.#pingTimer);
+    this.#packer?.close();
     const meaning = closeMeanings.get(code);
     if (meaning !== undefined) this.#failure ??= new StreamError(meaning, reason);
     const text = reason === "" ? `the hub closed the connection (${code})` : `the hub closed the connection: ${reason}`;

@@ -4,7 +4,9 @@ import { WebSocket } from "ws";
 import type { RawData } from "ws";
 import { StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
-import { decodeAgentFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { decodeAgentFrames, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { FrameUnpacker } from "../../shared/uplink/frame-pack.ts";
+import { UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
 import type { HubFrame } from "../../shared/uplink/frames.ts";
 import { AgentSession } from "./agent-session.ts";
 import type { SessionParts } from "./agent-session.ts";
@@ -40,6 +42,8 @@ function closeCodeOf(code: ErrorCode): number {
 export class AgentConnection {
   readonly #parts: AgentConnectionParts;
   readonly #session: AgentSession;
+  /** Where packs are spoken. */
+  readonly #unpacker: FrameUnpacker | undefined;
   readonly #helloTimer: NodeJS.Timeout;
   readonly #pingTimer: NodeJS.Timeout;
   #bytesRead: number;
@@ -60,6 +64,7 @@ export class AgentConnection {
         return parts.introduce(introduction, this);
       },
     });
+    this.#unpacker = webSocket.protocol === UPLINK_SUBPROTOCOL ? new FrameUnpacker() : undefined;
     this.#heardAtMs = clock.monotonicMs();
     this.#bytesRead = socket.bytesRead;
     this.#helloTimer = setTimeout(() => this.#refuse(new StreamError("TIMEOUT", "no hello")), options.helloTimeoutMs);
@@ -136,7 +141,7 @@ export class AgentConnection {
     this.#heardAtMs = this.#parts.clock.monotonicMs();
     try {
       if (!isBinary) throw new StreamError("PROTOCOL_VIOLATION", "a text message");
-      this.#session.receive(decodeAgentFrame(message));
+      for (const frame of decodeAgentFrames(message, this.#unpacker)) this.#session.receive(frame);
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
       this.#refuse(error);
@@ -187,6 +192,7 @@ export class AgentConnection {
     clearTimeout(this.#helloTimer);
     clearInterval(this.#pingTimer);
     void this.#session.stop();
+    this.#unpacker?.close();
     this.#parts.inFlight.leave(this);
     this.#parts.onClosed(this);
   }

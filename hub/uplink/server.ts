@@ -15,7 +15,7 @@ import { errorTable, StreamError } from "../../shared/errors.ts";
 import type { ErrorCode } from "../../shared/errors.ts";
 import type { ProducerId } from "../../shared/ids.ts";
 import type { Logger } from "../../shared/logger.ts";
-import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_SUBPROTOCOL } from "../../shared/uplink/frames.ts";
+import { UPLINK_MESSAGE_BYTES_MAX, UPLINK_SUBPROTOCOL, uplinkSubprotocols } from "../../shared/uplink/frames.ts";
 import { AgentConnection } from "./agent-connection.ts";
 import type { SessionEngine } from "./agent-session.ts";
 import { InFlightPool } from "./in-flight-pool.ts";
@@ -99,7 +99,8 @@ export class UplinkServer {
     maxPayload: UPLINK_MESSAGE_BYTES_MAX,
     perMessageDeflate: false,
     clientTracking: false,
-    handleProtocols: () => UPLINK_SUBPROTOCOL,
+    // One of them is offered, or the upgrade is refused.
+    handleProtocols: (offered) => uplinkSubprotocols.find((each) => offered.has(each)) ?? false,
   });
 
   constructor(parts: UplinkServerParts) {
@@ -198,7 +199,7 @@ export class UplinkServer {
       };
     }
     const protocols = (headers["sec-websocket-protocol"] ?? "").split(",").map((each) => each.trim());
-    if (!protocols.includes(UPLINK_SUBPROTOCOL)) {
+    if (!uplinkSubprotocols.some((each) => protocols.includes(each))) {
       const upgrade = ["upgrade: websocket", `sec-websocket-protocol: ${UPLINK_SUBPROTOCOL}`];
       const agents = JSON.stringify(protocols.join(", ").slice(0, PROTOCOLS_LENGTH_MAX));
       const reason = `the agent speaks ${agents}, this hub ${UPLINK_SUBPROTOCOL}`;

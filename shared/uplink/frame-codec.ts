@@ -34,6 +34,8 @@ import type {
   UplinkPosition,
   Welcome,
 } from "./frames.ts";
+import { PACK_MARK } from "./frame-pack.ts";
+import type { FrameUnpacker } from "./frame-pack.ts";
 import { seal, SEAL_BYTES, unseal } from "./frame-seal.ts";
 import { checkPlainCbor } from "./plain-cbor.ts";
 
@@ -72,6 +74,12 @@ export function encodeFrame(frame: AgentFrame | HubFrame): Buffer {
   return message;
 }
 
+/** A frame for a pack, which has one seal for all. Its batch is of UPLINK_PACKED_BATCH_BYTES_MAX at most. */
+export function encodePackedFrame(frame: Produce): Buffer {
+  const message = encodeProduce(frame);
+  return message.subarray(0, message.length - SEAL_BYTES);
+}
+
 /** With room for the seal, as below. */
 function encodePlain(frame: Exclude<AgentFrame | HubFrame, Produce>): Buffer {
   const encoded = encoder.encode(frame);
@@ -92,9 +100,24 @@ function encodeProduce({ batch, ...fields }: Produce): Buffer {
   return message;
 }
 
+/**
+ * One frame, or all of a pack where packs are spoken.
+ *
+ * @throws StreamError FRAME_CORRUPT, PROTOCOL_VIOLATION.
+ */
+export function decodeAgentFrames(message: Buffer, unpacker: FrameUnpacker | undefined): readonly AgentFrame[] {
+  const body = open(message);
+  if (body[0] !== PACK_MARK || unpacker === undefined) return [readAgentFrame(body)];
+  return unpacker.unpack(body).map(readAgentFrame);
+}
+
 /** @throws StreamError FRAME_CORRUPT, PROTOCOL_VIOLATION. */
 export function decodeAgentFrame(message: Buffer): AgentFrame {
-  const map = decodeMap(message);
+  return readAgentFrame(open(message));
+}
+
+function readAgentFrame(frame: Buffer): AgentFrame {
+  const map = decodeMap(frame);
   const t = map["t"];
   switch (t) {
     case "produce":
@@ -106,7 +129,7 @@ export function decodeAgentFrame(message: Buffer): AgentFrame {
     case "gap":
       return readGap(map);
     case "status":
-      if (message.length > UPLINK_STATUS_BYTES_MAX) throw violation(`a status of ${message.length} bytes`);
+      if (frame.length > UPLINK_STATUS_BYTES_MAX) throw violation(`a status of ${frame.length} bytes`);
       return { t, status: asMap("status", map["status"]) };
     default:
       throw unknownFrame(t);
@@ -115,7 +138,7 @@ export function decodeAgentFrame(message: Buffer): AgentFrame {
 
 /** @throws StreamError FRAME_CORRUPT, PROTOCOL_VIOLATION. */
 export function decodeHubFrame(message: Buffer): HubFrame {
-  const map = decodeMap(message);
+  const map = decodeMap(open(message));
   const t = map["t"];
   switch (t) {
     case "ack":
@@ -135,9 +158,13 @@ export function decodeHubFrame(message: Buffer): HubFrame {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function decodeMap(message: Buffer): Fields {
+/** What is under the seal. */
+function open(message: Buffer): Buffer {
   if (message.length > UPLINK_MESSAGE_BYTES_MAX) throw violation(`a message of ${message.length} bytes`);
-  const frame = unseal(message);
+  return unseal(message);
+}
+
+function decodeMap(frame: Buffer): Fields {
   checkPlainCbor(frame);
   let decoded: unknown;
   try {

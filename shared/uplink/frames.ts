@@ -1,7 +1,8 @@
 /**
- * The uplink protocol `tributary.v2` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
+ * The uplink protocol `tributary.v3` between agent and hub: a WebSocket whose every message is one CBOR map with a `t`
  * that names it, and four bytes that tell whether it arrived as it was sent (frame-seal.ts; what v1 had not). Plain maps,
- * so that any CBOR library can read them. The agent shows its token in the upgrade request, before any frame.
+ * so that any CBOR library can read them. Several small `produce` may come as one message, a pack (frame-pack.ts; what v2
+ * had not). The agent shows its token in the upgrade request, before any frame.
  *
  *   agent                                                hub
  *   hello {agent, producer, instance, version, topics} ▶
@@ -17,13 +18,22 @@
 import type { Offset, Partition, ProducerEpoch, ProducerId, Sequence, Timestamp } from "../ids.ts";
 import type { Acks } from "../record.ts";
 
-export const UPLINK_SUBPROTOCOL = "tributary.v2";
+export const UPLINK_SUBPROTOCOL = "tributary.v3";
+/** What is spoken with an older peer: the same without packs. */
+export const UPLINK_SUBPROTOCOL_WITHOUT_PACKS = "tributary.v2";
+/** All that are spoken, the best first. */
+export const uplinkSubprotocols = [UPLINK_SUBPROTOCOL, UPLINK_SUBPROTOCOL_WITHOUT_PACKS] as const;
 /** Where the hub's HTTP listener serves it. */
 export const UPLINK_PATH = "/uplink";
 /** A message on the uplink, either way. */
 export const UPLINK_MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 /** The largest batch that fits into a message together with the other fields of `produce`. */
 export const UPLINK_BATCH_BYTES_MAX = UPLINK_MESSAGE_BYTES_MAX - 1024;
+/**
+ * A `produce` with a batch of up to so many bytes waits for the end of its turn, and goes in a pack with others. Larger
+ * batches are compressed well as they are, and come too often under load.
+ */
+export const UPLINK_PACKED_BATCH_BYTES_MAX = 512;
 /** Batches of one partition that may be on their way at once; the hub remembers as many for its deduplication. */
 export const UPLINK_IN_FLIGHT_PER_PARTITION_MAX = 5;
 /** What one batch may become when it is decompressed. */

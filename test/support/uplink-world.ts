@@ -22,7 +22,10 @@ import { StreamError } from "../../shared/errors.ts";
 import { invariant } from "../../shared/invariant.ts";
 import { silentLogger } from "../../shared/logger.ts";
 import type { Acks } from "../../shared/record.ts";
-import { decodeAgentFrame, decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
+import { decodeAgentFrames, decodeHubFrame, encodeFrame, encodePackedFrame } from "../../shared/uplink/frame-codec.ts";
+import { FramePacker, FrameUnpacker } from "../../shared/uplink/frame-pack.ts";
+import type { Produce } from "../../shared/uplink/frames.ts";
+import { UPLINK_PACKED_BATCH_BYTES_MAX } from "../../shared/uplink/frames.ts";
 import { ledgerOf } from "./hub-ledger.ts";
 import { MemoryEngine } from "./memory-engine.ts";
 import type { EngineImage } from "./memory-engine.ts";
@@ -54,7 +57,14 @@ class UnwillingEngine extends MemoryEngine {
   }
 }
 
-type Link = { readonly toHub: Buffer[]; readonly toAgent: Buffer[]; readonly session: AgentSession };
+type Link = {
+  readonly toHub: Buffer[];
+  readonly toAgent: Buffer[];
+  readonly session: AgentSession;
+  /** Every other connection speaks packs. */
+  readonly packer: FramePacker | undefined;
+  readonly unpacker: FrameUnpacker | undefined;
+};
 
 const clock = { wallMs: () => 1_700_000_000_000, monotonicMs: () => 0 };
 
@@ -193,8 +203,10 @@ export class UplinkWorld {
       },
       introduce: async (introduction) => registry.connected(introduction),
     });
-    this.#link = { toHub, toAgent, session };
     this.#connection++;
+    const hasPacks = this.#connection % 2 === 0;
+    const packs = hasPacks ? { packer: new FramePacker(), unpacker: new FrameUnpacker() } : undefined;
+    this.#link = { toHub, toAgent, session, packer: packs?.packer, unpacker: packs?.unpacker };
     this.#dispatch({ type: "opened" });
   }
 
@@ -235,7 +247,7 @@ export class UplinkWorld {
     if (message === undefined) return false;
     this.#options.damage?.(message);
     try {
-      if (toHub) link.session.receive(decodeAgentFrame(message));
+      if (toHub) for (const frame of decodeAgentFrames(message, link.unpacker)) link.session.receive(frame);
       else this.#dispatch({ type: "frame", frame: decodeHubFrame(message) });
     } catch (error) {
       if (!(error instanceof StreamError)) throw error;
@@ -243,6 +255,18 @@ export class UplinkWorld {
       this.#mustCut = true;
     }
     return true;
+  }
+
+  #send(frame: Produce): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    const { packer } = link;
+    if (packer === undefined || frame.batch.length > UPLINK_PACKED_BATCH_BYTES_MAX) {
+      link.toHub.push(encodeFrame(frame));
+      return;
+    }
+    packer.add(encodePackedFrame(frame));
+    link.toHub.push(packer.take());
   }
 
   fireTimers(): void {
@@ -297,7 +321,7 @@ export class UplinkWorld {
         const { topic, partition } = this.#core.source(laneId);
         const producerId = this.#store.producerOf(slotOf(laneId));
         stampProducer(batch, { producerId, producerEpoch: epoch, baseSequence });
-        this.#link?.toHub.push(encodeFrame({ t: "produce", id, topic, partition, acks, batch }));
+        this.#send({ t: "produce", id, topic, partition, acks, batch });
         void Promise.resolve().then(() => {
           if (connection === this.#connection) this.#dispatch({ type: "written", id, bytes: batch.length });
         });

@@ -6,7 +6,8 @@ import test from "node:test";
 import type { TestContext } from "node:test";
 import { WebSocket, WebSocketServer } from "ws";
 import { silentLogger } from "../../../shared/logger.ts";
-import { UPLINK_SUBPROTOCOL } from "../../../shared/uplink/frames.ts";
+import { PACK_MARK } from "../../../shared/uplink/frame-pack.ts";
+import { UPLINK_SUBPROTOCOL, UPLINK_SUBPROTOCOL_WITHOUT_PACKS } from "../../../shared/uplink/frames.ts";
 import { onCleanUp } from "../../support/clean-up.ts";
 import { startUplinkAgent, startUplinkHub, untilStored } from "../../support/uplink-pair.ts";
 import { VirtualLog } from "../../support/virtual-log.ts";
@@ -40,7 +41,7 @@ function newLog(): VirtualLog {
 
 for (const { name, spoken } of [
   { name: "older", spoken: "tributary.v1" },
-  { name: "newer", spoken: "tributary.v3" },
+  { name: "newer", spoken: "tributary.v4" },
 ]) {
   test(`uplink: a hub that is ${name} -> both versions are told once, data stays, a hub that fits gets it`, async (t) => {
     const other = await startOtherHub(t, spoken);
@@ -80,6 +81,47 @@ for (const { name, spoken } of [
     assert.match(String(told[0]?.["hint"]), /Update the older/);
     await startUplinkAgent(t, hub.port, { log: newLog() });
     await untilStored(hub.engine, TOPIC, 0, 1);
+  });
+}
+
+for (const { name, known } of [
+  { name: "of this version", known: [UPLINK_SUBPROTOCOL] },
+  { name: "that knows no packs", known: [UPLINK_SUBPROTOCOL_WITHOUT_PACKS] },
+]) {
+  test(`uplink: a hub ${name} -> the best that both speak, and everything is stored`, async (t) => {
+    const hub = await startUplinkHub(t);
+    const spoken: string[] = [];
+    const isPack: boolean[] = [];
+    // Passes on what a hub that knows only these would be asked for, and looks at the messages.
+    const server = createServer();
+    const sockets = new WebSocketServer({
+      server,
+      handleProtocols: (offered) => known.find((each) => offered.has(each)) ?? false,
+    });
+    sockets.on("connection", (agent) => {
+      spoken.push(agent.protocol);
+      const upstream = new WebSocket(`ws://127.0.0.1:${hub.port}/uplink`, [agent.protocol]);
+      const opened = new Promise((resolve) => upstream.once("open", resolve));
+      let passed: Promise<unknown> = opened;
+      agent.on("message", (message: Buffer) => {
+        isPack.push(message[0] === PACK_MARK);
+        passed = passed.then(() => upstream.send(message));
+      });
+      upstream.on("message", (message: Buffer) => agent.send(message));
+      upstream.on("error", () => undefined);
+      upstream.on("close", () => agent.terminate());
+      agent.on("close", () => upstream.terminate());
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onCleanUp(t, () => new Promise((resolve) => server.close(resolve)));
+    onCleanUp(t, () => sockets.close());
+    const log = newLog();
+    await startUplinkAgent(t, (server.address() as AddressInfo).port, { log });
+    await untilStored(hub.engine, TOPIC, 0, 1);
+    log.append(log.partition(TOPIC, 0), [2]);
+    await untilStored(hub.engine, TOPIC, 0, 2);
+    assert.deepEqual([...new Set(spoken)], known);
+    assert.equal(isPack.includes(true), known.includes(UPLINK_SUBPROTOCOL));
   });
 }
 

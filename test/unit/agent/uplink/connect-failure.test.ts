@@ -53,7 +53,7 @@ test("connect failure: HTTP answers tell a wrong token, a busy hub, another vers
 });
 
 test("connect failure: another version is named; a proxy that hides ours is no version", () => {
-  assert.match(describeHttpAnswer(426, "tributary.v1").message, /hub speaks "tributary\.v1", this agent tributary\.v2/);
+  assert.match(describeHttpAnswer(426, "tributary.v1").message, /hub speaks "tributary\.v1", this agent tributary\.v3/);
   assert.match(describeHttpAnswer(426, "x".repeat(5000)).message, /^.{0,200}$/);
   assert.match(describeHttpAnswer(426, UPLINK_SUBPROTOCOL).hint, /proxy/);
 });
