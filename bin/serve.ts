@@ -7,6 +7,7 @@
  * A signal during the start is kept until the start is over, because a half-started program cannot be closed in order.
  */
 import { StreamError } from "../shared/errors.ts";
+import { collectAfterStart } from "../shared/old-garbage.ts";
 import { writeLine } from "./context.ts";
 import type { CommandContext } from "./context.ts";
 import { interruptSignal, whenAborted } from "./interrupt.ts";
@@ -35,6 +36,7 @@ export async function serve(
     const running = await start();
     const { addresses } = running;
     if (!interrupt.signal.aborted) await writeLine(context.stdout, JSON.stringify({ ready: name, ...addresses }));
+    collectAfterStart();
     const failure = await Promise.race([running.failed, whenAborted(interrupt.signal)]);
     await closeInTime(name, running);
     if (failure !== undefined) throw failure;

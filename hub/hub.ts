@@ -85,7 +85,7 @@ function openLog(config: HubConfig, logger: Logger): Promise<WorkerLog> {
     directory: config.data.dir,
     worker: workerFile(import.meta.url, "./log-worker"),
     hasReaderThread: true,
-    commitIntervalMs: config.log.commitIntervalMs,
+    pace: { intervalMs: config.log.commitIntervalMs, lingerMs: 0 },
     flushDelayMs: FLUSH_DELAY_MS,
     crashPointBeforeFsync: "hub-before-fsync",
     skippedOnDamage: SKIPPED_ON_DAMAGE,
