@@ -52,6 +52,9 @@ export async function withAdmin<Result>(access: HubAccess, work: (admin: Admin) 
 const startingCodes: ReadonlySet<string> = new Set([
   "COORDINATOR_LOAD_IN_PROGRESS",
   "COORDINATOR_NOT_AVAILABLE",
+  // Those of the hub before it.
+  "FETCH_SESSION_ID_NOT_FOUND",
+  "INVALID_FETCH_SESSION_EPOCH",
   "LEADER_NOT_AVAILABLE",
   "NOT_COORDINATOR",
 ]);

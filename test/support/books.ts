@@ -5,6 +5,8 @@
 import assert from "node:assert/strict";
 import type { AgentProgram, HubProgram } from "./programs.ts";
 
+type HubStatus = Awaited<ReturnType<HubProgram["status"]>>;
+
 export async function assertBooksAgree(
   agents: readonly Pick<AgentProgram, "status">[],
   hub: Pick<HubProgram, "status">,
@@ -29,9 +31,18 @@ export async function assertBooksAgree(
   for (const { topic, partitions } of hubStatus.topics) {
     for (const { partition, highWatermark } of partitions) {
       const place = `${topic}/${partition}`;
-      assert.equal(highWatermark, delivered.get(place) ?? 0, `${place}: stored at the hub = delivered by the agents`);
+      const stored = highWatermark - skippedOffsets(hubStatus, topic, partition);
+      assert.equal(stored, delivered.get(place) ?? 0, `${place}: stored at the hub = delivered by the agents`);
     }
   }
   const declared = hubStatus.losses.reduce((sum, { records }) => sum + records, 0);
   assert.equal(declared, dropped, "in the hub's ledger = dropped by the agents");
+}
+
+/** Left out on purpose where the hub did not know how far it had come. */
+function skippedOffsets({ integrity }: HubStatus, topic: string, partition: number): number {
+  return integrity.incidents
+    .flatMap(({ skipped }) => skipped)
+    .filter((range) => range.topic === topic && range.partition === partition)
+    .reduce((sum, { from, to }) => sum + to + 1 - from, 0);
 }

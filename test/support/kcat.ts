@@ -36,13 +36,13 @@ async function startReader(t: After, args: readonly string[]): Promise<KcatReade
   return { child, records };
 }
 
-/** A member of a consumer group that follows until it is ended; SIGTERM makes it commit and leave. */
+/** A member of a consumer group that follows until it is ended, also without a hub; SIGTERM makes it commit and leave. */
 export function startGroupMember(
   t: After,
   { address, group, topic }: { readonly address: string; readonly group: string; readonly topic: string },
 ): Promise<KcatReader> {
   const start = ["-X", "auto.offset.reset=earliest"];
-  return startReader(t, ["-b", address, "-q", ...start, "-G", group, topic]);
+  return startReader(t, ["-b", address, "-q", "-E", ...start, "-G", group, topic]);
 }
 
 /** Everything from `from` (as kcat's -o: "beginning", "s@TIMESTAMP") to the end. @throws when kcat fails. */

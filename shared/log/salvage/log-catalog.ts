@@ -5,11 +5,12 @@
  *
  *   log.catalog   [ CRC-32C of the rest : 4 ][ v8-serialized LogCatalog ]     written beside, flushed, renamed
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import path from "node:path";
 import { deserialize, serialize } from "node:v8";
 import type { Database } from "better-sqlite3";
 import { crc32c } from "../../batch/crc32c.ts";
+import { flush } from "./quarantine.ts";
 import type { SqlValue } from "./record-format.ts";
 
 export const CATALOG_FILE_NAME = "log.catalog";
@@ -74,7 +75,14 @@ export function saveCatalog(directory: string, catalog: LogCatalog, before?: Buf
     closeSync(handle);
   }
   renameSync(`${file}.new`, file);
+  // That there is one says that the log has run here, and must not be forgotten while topics are not.
+  if (before === undefined) flush(directory);
   return body;
+}
+
+/** Each start makes one before the first topic, so a log without one has not run in this directory. */
+export function hasCatalog(directory: string): boolean {
+  return existsSync(path.join(directory, CATALOG_FILE_NAME));
 }
 
 /** Undefined when there is none, or it is damaged itself. */

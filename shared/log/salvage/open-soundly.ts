@@ -2,6 +2,7 @@
  * Opens the log for writing, whatever it looks like: finishes a salvage that was interrupted, looks for damage, salvages
  * what is damaged, and tells of what it found.
  */
+import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Database } from "better-sqlite3";
 import type { Clock } from "../../clock.ts";
@@ -11,7 +12,7 @@ import { LOG_FILE_NAME, PAGE_BYTES } from "../schema.ts";
 import { closeUnwritable, openUnwritable } from "../unwritable-database.ts";
 import { findDamage } from "./find-damage.ts";
 import { saveIncident } from "./incidents.ts";
-import { loadCatalog } from "./log-catalog.ts";
+import { hasCatalog, loadCatalog } from "./log-catalog.ts";
 import { skipAhead } from "./repaired-places.ts";
 import { beginSalvage, finishSalvage, unfinishedSalvage } from "./salvage-log.ts";
 import { dispelSuspicion, isWalGone, noteStopped, suspicion } from "./suspicion.ts";
@@ -19,8 +20,9 @@ import { dispelSuspicion, isWalGone, noteStopped, suspicion } from "./suspicion.
 export type SoundOptions = {
   readonly directory: string;
   /**
-   * Offsets that each partition leaves out where it is not known how far it had come: at a hub consumers have seen them. An
-   * agent needs none, its hub knows how far it was.
+   * Offsets that each partition leaves out where it is not known how far it had come, because of damage or because the log
+   * is a backup: at a hub consumers have seen them, and would pass by what is stored under them anew. An agent needs none,
+   * its hub knows how far it was.
    */
   readonly margin: Offset;
   /** Tables whose rows a salvage does not take over. */
@@ -36,6 +38,8 @@ export type SoundOptions = {
 };
 
 const WAL_MISSING = "log.db-wal is missing: what had not been moved into log.db is lost";
+const FROM_ELSEWHERE =
+  "log.db was put here from elsewhere, such as a backup: consumers may have seen what came after it";
 const READING_SQL = "SELECT count(*) FROM sqlite_schema";
 
 /** Within the lock of the directory. @throws StreamError LOG_VERSION, LOG_NOT_DURABLE. */
@@ -43,14 +47,20 @@ export function openSoundly(options: SoundOptions): Database {
   const { directory, margin, clock } = options;
   // Before anything is opened: SQLite makes a new one.
   const isGone = isWalGone(directory);
-  const hasLostWal = !makeSound(options) && isGone;
+  const isForeign = margin > 0 && existsSync(path.join(directory, LOG_FILE_NAME)) && !hasCatalog(directory);
+  const isSalvaged = makeSound(options);
   const database = openForWriting(directory);
-  if (hasLostWal) {
-    const note = { at: clock.wallMs(), cause: WAL_MISSING, batches: 0, records: 0, lost: [], damaged: 0, strays: 0 };
+  const cause = isGone ? WAL_MISSING : isForeign && hasPartitions(database) ? FROM_ELSEWHERE : undefined;
+  if (!isSalvaged && cause !== undefined) {
+    const note = { at: clock.wallMs(), cause, batches: 0, records: 0, lost: [], damaged: 0, strays: 0 };
     const tell = database.transaction(() => saveIncident(database, { ...note, skipped: skipAhead(database, margin) }));
     tell.immediate();
   }
   return database;
+}
+
+function hasPartitions(database: Database): boolean {
+  return database.prepare("SELECT 1 FROM partition LIMIT 1").get() !== undefined;
 }
 
 /**

@@ -130,6 +130,6 @@ export function skipAhead(target: Database, margin: number): LostRange[] {
   );
   return places.flatMap(({ id, topic, partition, start, counted }) => {
     const from = Math.max(start, counted, last.get(batchKey(id, 0), batchKey(id, OFFSET_MAX))?.end ?? 0);
-    return from === 0 || margin === 0 ? [] : [skip(target, { id, topic, partition }, from, margin)];
+    return margin === 0 ? [] : [skip(target, { id, topic, partition }, from, margin)];
   });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
@@ -121,4 +121,46 @@ suite("a log that can only be read", () => {
       assert.match(whyUnsound(directory) ?? "sound", cause);
     });
   }
+});
+
+suite("a log.db that was put there from elsewhere", () => {
+  /** As `VACUUM INTO` makes it: the database alone. */
+  async function backup(t: TestContext): Promise<string> {
+    const directory = tempDir(t);
+    const log = await openLog(t, directory);
+    await log.createTopic({ name: "events", partitionCount: 2 });
+    await log.append(log.partition("events", 0), encodeRecords([{ timestamp: 1, key: null, value: null }]), "fsync");
+    await log.close();
+    for (const name of readdirSync(directory)) if (name !== "log.db") rmSync(path.join(directory, name));
+    return directory;
+  }
+
+  test("no offset that a consumer may have seen is given out again, once, and it is told", async (t) => {
+    const directory = await backup(t);
+    for (const start of ["first", "second"]) {
+      const log = await openLog(t, directory, { skippedOnDamage: 1000 });
+      const ends = [0, 1].map((partition) => log.partition("events", partition).logEndOffset);
+      assert.deepEqual(ends, [1001, 1000], `${start} start`);
+      const [incident, ...others] = log.integrity.incidents;
+      assert.match(incident?.cause ?? "", /put here from elsewhere/);
+      assert.deepEqual(incident?.lost, []);
+      assert.deepEqual(others, []);
+      await log.close();
+    }
+  });
+
+  test("an agent's hub knows how far it was: nothing is left out", async (t) => {
+    const log = await openLog(t, await backup(t));
+    assert.equal(log.partition("events", 0).logEndOffset, 1);
+    assert.deepEqual(log.integrity.incidents, []);
+  });
+
+  test("an empty one is as good as none", async (t) => {
+    const directory = tempDir(t);
+    const first = await openLog(t, directory);
+    await first.close();
+    rmSync(path.join(directory, "log.catalog"));
+    const log = await openLog(t, directory, { skippedOnDamage: 1000 });
+    assert.deepEqual(log.integrity.incidents, []);
+  });
 });
