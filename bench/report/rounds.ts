@@ -30,7 +30,7 @@ type Named = { readonly name: string; readonly version: string; readonly durabil
 /**
  * Options of every benchmark: `--rounds`, `--seconds` of each measurement, `--rows` and `--contenders` (those whose names
  * contain one of these, divided by semicolons), `--record` (keeps the results for bench:guard and docs/performance.md),
- * `--out FILE` (keeps them there).
+ * `--out FILE` (keeps them there), `--help`.
  */
 export async function runBenchmark<Contender extends Named, Row extends { readonly name: string }>(
   benchmark: Benchmark<Contender, Row>,
@@ -44,8 +44,10 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
       contenders: { type: "string", default: "" },
       record: { type: "boolean", default: false },
       out: { type: "string" },
+      help: { type: "boolean", default: false },
     },
   });
+  if (values.help) return void process.stdout.write(helpOf(benchmark));
   const settings = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
   const contenders = chosen(benchmark.contenders, values.contenders);
   const rows = chosen(benchmark.rows, values.rows);
@@ -84,6 +86,29 @@ export async function runBenchmark<Contender extends Named, Row extends { readon
   if (values.record) mkdirSync(RECORDED, { recursive: true });
   const files = [values.out, values.record ? `${RECORDED}${name}.json` : undefined];
   for (const file of files) if (file !== undefined) writeFileSync(file, resultsFile(results));
+}
+
+type HelpParts = Omit<Benchmark<Named, { readonly name: string }>, "measure" | "metrics">;
+
+function helpOf({ name, claim, contenders, rows, defaults }: HelpParts): string {
+  const list = (items: readonly { readonly name: string }[]): string =>
+    items.map((each) => `  ${each.name}\n`).join("");
+  return `Usage: node bench/${name}.ts [options]
+
+${claim}
+
+Options:
+  --rounds <count>       measurements of each row and contender (default: ${defaults.rounds})
+  --seconds <count>      of each measurement (default: ${defaults.seconds})
+  --rows <names>         only rows whose names contain one of these, divided by semicolons
+  --contenders <names>   only contenders whose names contain one of these, divided by semicolons
+  --record               keep the results for bench:guard and docs/performance.md
+  --out <file>           keep the results there
+
+Rows:
+${list(rows)}
+Contenders:
+${list(contenders)}`;
 }
 
 function chosen<Item extends { readonly name: string }>(items: readonly Item[], names: string): readonly Item[] {

@@ -25,7 +25,6 @@ const openEmbedded: OpenEngine = async (t, directory, { flushDelayMs = 20, onDam
     directory,
     worker: new URL("../../hub/log-worker.ts", import.meta.url),
     hasReaderThread: true,
-    commitIntervalMs: 0,
     flushDelayMs,
     onDamage: ({ from }) => onDamage?.(from),
     crashPointBeforeFsync: "hub-before-fsync",

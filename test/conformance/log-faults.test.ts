@@ -57,7 +57,7 @@ suite("log: faults", () => {
   });
 
   test("close commits at once what waits for the commit interval", async (t) => {
-    const log = await openLog(t, tempDir(t), { commitIntervalMs: 3_600_000 });
+    const log = await openLog(t, tempDir(t), { pace: { intervalMs: 3_600_000, lingerMs: 0 } });
     await log.createTopic({ name: "events", partitionCount: 1 });
     const append = log.append(log.partition("events", 0), batch(), "fsync");
     await new Promise(setImmediate);

@@ -134,7 +134,7 @@ test("log: what is asked for while a commit is on its way shares the next one", 
 });
 
 test("log: commits start no closer together than commitIntervalMs", async (t) => {
-  const log = await openLog(t, tempDir(t), { commitIntervalMs: 60 });
+  const log = await openLog(t, tempDir(t), { pace: { intervalMs: 60, lingerMs: 0 } });
   await log.createTopic({ name: "events", partitionCount: 1 });
   const at = log.partition("events", 0);
   const times: number[] = [];

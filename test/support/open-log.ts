@@ -14,7 +14,6 @@ export async function openLog(
     directory,
     worker: workerFile(import.meta.url, "./log-worker"),
     hasReaderThread: false,
-    commitIntervalMs: 0,
     crashPointBeforeFsync: "hub-before-fsync",
     reserveBytes: 1 << 20,
     ...options,

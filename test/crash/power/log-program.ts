@@ -29,7 +29,6 @@ const log = await WorkerLog.open({
   directory,
   worker: new URL(worker),
   hasReaderThread: false,
-  commitIntervalMs: 0,
   crashPointBeforeFsync: "hub-before-fsync",
   reserveBytes: 1 << 20,
 });

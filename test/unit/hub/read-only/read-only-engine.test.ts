@@ -25,7 +25,6 @@ async function openEmbedded(t: TestContext, directory: string): Promise<Embedded
     directory,
     worker: new URL("../../../../hub/log-worker.ts", import.meta.url),
     hasReaderThread: false,
-    commitIntervalMs: 0,
     crashPointBeforeFsync: "hub-before-fsync",
     skippedOnDamage: 1000,
   });
