@@ -97,6 +97,8 @@ function findWalDamage(directory: string, onTorn: Options["onTorn"]): string | u
 
 /** After an orderly end the file has all the pages that it counts. */
 function findCut(directory: string, bytes: number): string | undefined {
+  // The power went while the log was made, before it had a WAL: SQLite goes by the journal, and takes back what there is.
+  if (existsSync(path.join(directory, `${LOG_FILE_NAME}-journal`))) return undefined;
   const header = Buffer.alloc(PAGE_COUNT_AT + 4);
   const handle = openSync(path.join(directory, LOG_FILE_NAME), "r");
   try {

@@ -164,3 +164,19 @@ suite("a log.db that was put there from elsewhere", () => {
     assert.deepEqual(log.integrity.incidents, []);
   });
 });
+
+test("a log that the power left with half of its first page, and SQLite's journal of it, is made anew", async (t) => {
+  const directory = tempDir(t);
+  writeFileSync(path.join(directory, "log.db"), Buffer.alloc(PAGE_BYTES / 2, 0x5a));
+  // https://www.sqlite.org/fileformat.html#the_rollback_journal: of a database that had no page before.
+  const journal = Buffer.alloc(512);
+  Buffer.from("d9d505f920a163d7", "hex").copy(journal);
+  journal.writeUInt32BE(512, 20);
+  journal.writeUInt32BE(PAGE_BYTES, 24);
+  writeFileSync(path.join(directory, "log.db-journal"), journal);
+  const causes: string[] = [];
+  const log = await openLog(t, directory, { onSalvage: (cause) => causes.push(cause) });
+  assert.deepEqual([causes, log.integrity.incidents], [[], []]);
+  await log.createTopic({ name: "events", partitionCount: 1 });
+  assert.equal(log.partition("events", 0).logEndOffset, 0);
+});
