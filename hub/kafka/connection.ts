@@ -10,8 +10,9 @@ import { AssertionError } from "node:assert";
 import type { StreamError } from "../../shared/errors.ts";
 import { toStreamError } from "../../shared/errors.ts";
 import type { Dispatched } from "./dispatch.ts";
-import { FrameReader } from "./frame-reader.ts";
+import { FRAME_BYTES_MIN, FrameReader } from "./frame-reader.ts";
 import type { KafkaOptions } from "./options.ts";
+import { produceApi } from "./schemas/records.ts";
 import type { Frame } from "./wire-writer.ts";
 
 /** Up to this size a response goes out as one buffer; above, its parts go out by writev without a copy. */
@@ -59,7 +60,9 @@ export class Connection {
   #next: Buffer | undefined;
   /** Bytes of answers that wait behind an earlier request. */
   #heldBytes = 0;
-  #phase: "open" | "draining" | "closed" = "open";
+  /** `lingering`: the peer is gone, and has sent what needs no answer. */
+  #phase: "open" | "draining" | "lingering" | "closed" = "open";
+  #hasPeerEnded = false;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
@@ -74,8 +77,12 @@ export class Connection {
       this.#frames.push(chunk);
       this.#pump();
     });
+    socket.on("end", () => (this.#hasPeerEnded = true));
     // The cause (reset, broken pipe) is the peer's business; "close" follows and cleans up.
-    socket.on("error", () => socket.destroy());
+    socket.on("error", () => {
+      this.#hasPeerEnded = true;
+      socket.destroy();
+    });
     socket.on("close", () => this.#onClose());
   }
 
@@ -93,7 +100,7 @@ export class Connection {
 
   /** Serves what has arrived, as far as the limits allow; reads on only when all of it is served. */
   #pump(): void {
-    if (this.#phase !== "open") return;
+    if (this.#phase !== "open" && this.#phase !== "lingering") return;
     try {
       while (this.#mayServe()) {
         const { frameBytesMin, frameBytesMax } = this.#parts.gate;
@@ -101,8 +108,13 @@ export class Connection {
         const frame = this.#next ?? this.#frames.next();
         this.#next = frame;
         if (frame === undefined) {
-          if (this.#socket.isPaused()) this.#socket.resume();
+          if (this.#phase === "lingering") this.#phase = "closed";
+          else if (this.#socket.isPaused()) this.#socket.resume();
           return;
+        }
+        if (this.#phase === "lingering" && !isProduce(frame)) {
+          this.#next = undefined;
+          continue;
         }
         if (!this.#parts.budget.take(frame.length, this.#retry)) break;
         this.#next = undefined;
@@ -116,10 +128,11 @@ export class Connection {
 
   #mayServe(): boolean {
     const { requestsInFlightMax, responseBytesQueuedMax } = this.#parts.options;
+    if (this.#slots.length >= requestsInFlightMax) return false;
+    if (this.#phase === "lingering") return true;
     return (
       this.#phase === "open" &&
       !this.#socket.destroyed &&
-      this.#slots.length < requestsInFlightMax &&
       this.#heldBytes + this.#socket.writableLength < responseBytesQueuedMax
     );
   }
@@ -168,6 +181,7 @@ export class Connection {
       this.#slots.shift();
       if (slot.response === undefined) continue;
       this.#heldBytes -= slot.response.bytes;
+      if (this.#phase === "lingering") continue;
       this.#write(slot.response);
     }
     if (this.#parts.gate.isOver) this.drain();
@@ -194,16 +208,30 @@ export class Connection {
   #refuse(error: unknown): void {
     if (error instanceof AssertionError) throw error;
     if (this.#phase === "closed") return;
+    if (this.#phase === "lingering") this.#phase = "closed";
     this.#parts.onRefused(toStreamError(error));
     this.#socket.destroy();
   }
 
+  /**
+   * A producer with acks=0 may send, close, and be gone: what of it has arrived is stored, as by Kafka, although it waits
+   * behind requests that are on their way. Requests that live by their answer are not served.
+   */
   #onClose(): void {
-    this.#phase = "closed";
-    this.#slots.length = 0;
-    this.#heldBytes = 0;
-    this.#next = undefined;
-    this.#parts.budget.forget(this.#retry);
+    const lingers = this.#phase === "open" && this.#hasPeerEnded && !this.#parts.gate.isOver;
+    this.#phase = lingers ? "lingering" : "closed";
+    if (!lingers) {
+      this.#slots.length = 0;
+      this.#heldBytes = 0;
+      this.#next = undefined;
+      this.#parts.budget.forget(this.#retry);
+    }
     this.#parts.closed.abort();
+    this.#pump();
   }
+}
+
+/** The tokens of a login may be shorter than any request. */
+function isProduce(frame: Buffer): boolean {
+  return frame.length >= FRAME_BYTES_MIN && frame.readInt16BE(0) === produceApi.key;
 }

@@ -206,6 +206,22 @@ test("a failed produce with acks=0 closes the connection, a good one is not answ
   await client.closed;
 });
 
+test("what a producer with acks=0 has sent is stored although it is gone; other requests are dropped", async (t) => {
+  const hub = await startWithTopic(t);
+  const client = await RawKafkaClient.connect(t, hub);
+  hub.engine.holdCommits();
+  const requests = Array.from({ length: 12 }, () => producing(batchOf(10), 0));
+  client.send(...requests, fetching({ maxWaitMs: 30_000, fetchOffset: 12 }), producing(batchOf(10), 0));
+  client.socket.end();
+  await client.closed;
+  await until(() => hub.listener.stats().connections === 0);
+  assert.equal(hub.engine.appends.length, 5, "as many as are in flight at a time");
+  hub.engine.releaseCommits();
+  await until(() => hub.engine.appends.length === 13);
+  await until(() => hub.listener.stats().requestBytesInFlight === 0);
+  assert.equal(hub.listener.stats().requestsTotal.get("Fetch"), undefined);
+});
+
 test("connections beyond the limit are closed at once, and there is room again when others leave", async (t) => {
   const hub = await startWithTopic(t, { options: { connectionsMax: 2 } });
   const clients = [await RawKafkaClient.connect(t, hub), await RawKafkaClient.connect(t, hub)];
