@@ -49,7 +49,7 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
     "test/integration/kafka-security.test.ts",
   "hub/kafka/{alter-topic-config,topic-ids}.ts": "test/unit/hub/kafka/handlers/topics.test.ts",
   "hub/kafka/fetch-read.ts": "test/unit/hub/kafka/handlers/fetch.test.ts",
-  "hub/kafka/record-errors.ts": "test/unit/hub/kafka/stored-form.test.ts",
+  "hub/topics/record-errors.ts": "test/unit/hub/topics/stored-form.test.ts",
   // The uplink's core over a simulated link, and its shell over real sockets that are cut at every byte.
   "agent/ledger/{ledger-table,loss-row}.ts": "test/unit/agent/ledger/loss-ledger.test.ts",
   "agent/uplink/{lane,lane-plans,lane-sender,ready-lanes,send-window,uplink-events}.ts":

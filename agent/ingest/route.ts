@@ -14,8 +14,8 @@ import type { CatchUp } from "../uplink/lane.ts";
 import type { OverflowPolicy } from "./overflow.ts";
 import type { Template } from "./template.ts";
 import { canRender, hasPlaces, parseTemplate, renderTemplate } from "./template.ts";
-import type { Captures, TopicFilter } from "./topic-filter.ts";
-import { matchTopic, parseTopicFilter } from "./topic-filter.ts";
+import type { Captures, TopicFilter } from "../../shared/topic-filter.ts";
+import { matchTopic, parseTopicFilter } from "../../shared/topic-filter.ts";
 
 /** Where messages go that no route takes. */
 export const UNROUTED_TOPIC = "mqtt";

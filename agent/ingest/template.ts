@@ -2,8 +2,8 @@
  * Texts of a route with places to fill in: `readings.{site}`, `{site}/{device}`. A place is the name of a capture of
  * the route's filter, or `topic` for the whole MQTT topic. `{{` and `}}` stand for the braces themselves.
  */
-import type { Captures } from "./topic-filter.ts";
-import { TOPIC_CAPTURE } from "./topic-filter.ts";
+import type { Captures } from "../../shared/topic-filter.ts";
+import { TOPIC_CAPTURE } from "../../shared/topic-filter.ts";
 
 type Part = { readonly type: "text"; readonly text: string } | { readonly type: "place"; readonly name: string };
 

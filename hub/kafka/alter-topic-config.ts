@@ -1,11 +1,11 @@
 /** What AlterConfigs and IncrementalAlterConfigs have in common: check all, then replace the topic's overrides. */
 import { StreamError } from "../../shared/errors.ts";
 import type { TopicConfig } from "../engine/engine.ts";
-import { checkCluster, checkTopic } from "./authorize.ts";
+import { checkCluster, checkTopic } from "../access/authorize.ts";
 import { NO_ERROR } from "./handler.ts";
 import type { RequestContext } from "./handler.ts";
 import { resourceTypes } from "./resource-types.ts";
-import { checkTopicConfig } from "./topic-configs.ts";
+import { checkTopicConfig } from "../topics/topic-configs.ts";
 
 type AlteredResource = { readonly resourceType: number; readonly resourceName: string };
 

@@ -1,6 +1,6 @@
 /** What CreateAcls and DeleteAcls have in common: rules are kept in the hub's configuration and change only there. */
 import { StreamError } from "../../shared/errors.ts";
-import { clusterRefused, mayCluster } from "./authorize.ts";
+import { clusterRefused, mayCluster } from "../access/authorize.ts";
 import type { RequestContext } from "./handler.ts";
 
 export function refuseAclChange(context: Pick<RequestContext, "authorizer" | "peer">): StreamError {

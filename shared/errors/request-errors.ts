@@ -9,7 +9,12 @@ export const requestErrors = {
     meaning: "The request's API or version is not served.",
     hint: "ApiVersions lists what is.",
   },
-  INVALID_REQUEST: { retriable: false, wire: 42, meaning: "The request is malformed.", hint: "Update the client." },
+  INVALID_REQUEST: {
+    retriable: false,
+    wire: 42,
+    meaning: "The request is malformed.",
+    hint: "The message says what is wrong with it: correct it, or update the client.",
+  },
   SASL_AUTHENTICATION_FAILED: {
     retriable: false,
     wire: 58,

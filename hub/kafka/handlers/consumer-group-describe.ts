@@ -1,7 +1,7 @@
 /** ConsumerGroupDescribe (KIP-848): epochs, members, what they own and what they shall own. */
 import type { ErrorCode } from "../../../shared/errors.ts";
 import type { AssignedTopic, DescribedConsumerGroup } from "../../group/groups.ts";
-import { mayGroup, mayTopic } from "../authorize.ts";
+import { mayGroup, mayTopic } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { authorizedOperations } from "../operations.ts";

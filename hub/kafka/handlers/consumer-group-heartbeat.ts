@@ -1,7 +1,7 @@
 /** ConsumerGroupHeartbeat (KIP-848): joins, stays in and leaves a group of the newer protocol. */
 import { fromLists } from "../../group/consumer/partitions.ts";
 import type { AssignedTopic, ConsumerHeartbeatRequest } from "../../group/groups.ts";
-import { mayGroup, mayTopic } from "../authorize.ts";
+import { mayGroup, mayTopic } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { RequestOf } from "../schema.ts";

@@ -1,6 +1,6 @@
 /** CreatePartitions: lets a topic grow; consumers notice with their next metadata and rebalance by themselves. */
 import { StreamError } from "../../../shared/errors.ts";
-import { checkTopic } from "../authorize.ts";
+import { checkTopic } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { NODE_ID } from "../options.ts";

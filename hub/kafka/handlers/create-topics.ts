@@ -2,14 +2,14 @@
 import { StreamError } from "../../../shared/errors.ts";
 import type { TopicConfig, TopicInfo } from "../../engine/engine.ts";
 import { checkTopicName } from "../../engine/topic-name.ts";
-import { mayCreateTopic, mayTopic, topicRefused } from "../authorize.ts";
+import { mayCreateTopic, mayTopic, topicRefused } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { KafkaOptions } from "../options.ts";
 import { NODE_ID } from "../options.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";
 import { createTopicsApi } from "../schemas/topics.ts";
-import { checkTopicConfig, effectiveConfigs } from "../topic-configs.ts";
+import { checkTopicConfig, effectiveConfigs } from "../../topics/topic-configs.ts";
 import { zeroId } from "../topic-ids.ts";
 
 type AskedTopic = RequestOf<typeof createTopicsApi>["topics"][number];

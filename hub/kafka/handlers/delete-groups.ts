@@ -1,5 +1,5 @@
 /** DeleteGroups: empty groups only, together with their committed offsets. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, wireCode } from "../handler.ts";
 import { deleteGroupsApi } from "../schemas/groups.ts";
 

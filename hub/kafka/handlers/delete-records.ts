@@ -1,6 +1,6 @@
 /** DeleteRecords: moves a partition's log start. */
 import { StreamError } from "../../../shared/errors.ts";
-import { checkTopic } from "../authorize.ts";
+import { checkTopic } from "../../access/authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import { deleteRecordsApi } from "../schemas/records.ts";
 

@@ -1,6 +1,6 @@
 /** DeleteTopics: records, configuration and committed offsets of a topic go; waiting fetches are told by the engine. */
 import { StreamError } from "../../../shared/errors.ts";
-import { checkTopic, mayTopic, topicRefused } from "../authorize.ts";
+import { checkTopic, mayTopic, topicRefused } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { ResponseOf } from "../schema.ts";

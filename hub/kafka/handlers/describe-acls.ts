@@ -3,7 +3,7 @@
  * not rules, here as in Kafka.
  */
 import type { ResourceKind, Rule } from "../../access/authorizer.ts";
-import { clusterRefused, mayCluster } from "../authorize.ts";
+import { clusterRefused, mayCluster } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, wireCode } from "../handler.ts";
 import { operationCodes } from "../operations.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";

@@ -1,7 +1,7 @@
 /** DescribeConfigs: of topics, and what can be said of the hub as a broker. */
 import path from "node:path";
 import { StreamError } from "../../../shared/errors.ts";
-import { checkCluster, checkTopic } from "../authorize.ts";
+import { checkCluster, checkTopic } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { KafkaOptions } from "../options.ts";
@@ -9,8 +9,8 @@ import { NODE_ID } from "../options.ts";
 import { resourceTypes } from "../resource-types.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";
 import { describeConfigsApi } from "../schemas/topics.ts";
-import { configSources, configTypes, effectiveConfigs } from "../topic-configs.ts";
-import type { ConfigEntry, ConfigType } from "../topic-configs.ts";
+import { configSources, configTypes, effectiveConfigs } from "../../topics/topic-configs.ts";
+import type { ConfigEntry, ConfigType } from "../../topics/topic-configs.ts";
 
 type DescribeRequest = RequestOf<typeof describeConfigsApi>;
 type AskedResource = DescribeRequest["resources"][number];

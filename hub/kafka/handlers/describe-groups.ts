@@ -1,6 +1,6 @@
 /** DescribeGroups: state, protocol and members of classic groups; ConsumerGroupDescribe has the others. */
 import type { ErrorCode } from "../../../shared/errors.ts";
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { distinct, handler, wireCode } from "../handler.ts";
 import { authorizedOperations } from "../operations.ts";
 import { describeGroupsApi } from "../schemas/groups.ts";

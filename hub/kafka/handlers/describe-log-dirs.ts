@@ -2,7 +2,7 @@
 import { statfs } from "node:fs/promises";
 import path from "node:path";
 import type { TopicInfo } from "../../engine/engine.ts";
-import { mayCluster } from "../authorize.ts";
+import { mayCluster } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";

@@ -1,6 +1,6 @@
 /** DescribeProducers: which producers have written to a partition, and how far they are. */
 import { StreamError } from "../../../shared/errors.ts";
-import { checkTopic } from "../authorize.ts";
+import { checkTopic } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { ResponseOf } from "../schema.ts";

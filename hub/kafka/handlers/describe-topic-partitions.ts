@@ -2,7 +2,7 @@
  * DescribeTopicPartitions (KIP-966): topics in the order of their names, cut into answers of a limited number of
  * partitions. The cursor of one answer is where the next one begins.
  */
-import { mayTopic } from "../authorize.ts";
+import { mayTopic } from "../../access/authorize.ts";
 import { handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { authorizedOperations } from "../operations.ts";

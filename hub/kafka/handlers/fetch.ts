@@ -5,7 +5,7 @@
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { toStreamError } from "../../../shared/errors.ts";
 import type { TopicInfo } from "../../engine/engine.ts";
-import { mayTopic } from "../authorize.ts";
+import { mayTopic } from "../../access/authorize.ts";
 import { bytesAvailable, readPartitions } from "../fetch-read.ts";
 import type { Fetched, Wanted } from "../fetch-read.ts";
 import type { AskedPartition, NamedPartition } from "../fetch-session.ts";

@@ -1,5 +1,5 @@
 /** FindCoordinator: this hub coordinates every group. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { NODE_ID } from "../options.ts";

@@ -1,5 +1,5 @@
 /** Heartbeat: keeps a member's session alive and tells it of rebalances. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { heartbeatApi } from "../schemas/groups.ts";
 

@@ -5,7 +5,7 @@ import { distinct, handler, inTurn, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { RequestOf } from "../schema.ts";
 import { incrementalAlterConfigsApi } from "../schemas/topics.ts";
-import { listOf, topicConfigs } from "../topic-configs.ts";
+import { listOf, topicConfigs } from "../../topics/topic-configs.ts";
 
 type Change = RequestOf<typeof incrementalAlterConfigsApi>["resources"][number]["configs"][number];
 

@@ -1,6 +1,6 @@
 /** InitProducerId: a fresh id for an idempotent producer. Transactions fail at once and for good. */
 import { StreamError } from "../../../shared/errors.ts";
-import { mayHaveProducerId } from "../authorize.ts";
+import { mayHaveProducerId } from "../../access/authorize.ts";
 import { handler, NO_ERROR, settle, wireCode } from "../handler.ts";
 import { initProducerIdApi } from "../schemas/records.ts";
 

@@ -1,5 +1,5 @@
 /** JoinGroup: enters a group, or stays in it with new metadata; answered when the rebalance is complete. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { joinGroupApi } from "../schemas/groups.ts";
 

@@ -1,5 +1,5 @@
 /** LeaveGroup: one member up to version 2, a list from version 3 on, each with its own error. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { leaveGroupApi } from "../schemas/groups.ts";
 

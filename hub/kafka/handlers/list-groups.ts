@@ -1,5 +1,5 @@
 /** ListGroups: all of them, or those in given states and of given types. */
-import { mayCluster, mayGroup } from "../authorize.ts";
+import { mayCluster, mayGroup } from "../../access/authorize.ts";
 import { handler, NO_ERROR } from "../handler.ts";
 import { listGroupsApi } from "../schemas/groups.ts";
 

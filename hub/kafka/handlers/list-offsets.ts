@@ -1,7 +1,7 @@
 /** ListOffsets: where a partition begins and ends, and which record is the first at or after a time. */
 import { StreamError } from "../../../shared/errors.ts";
 import type { TopicPartition } from "../../engine/engine.ts";
-import { checkTopic } from "../authorize.ts";
+import { checkTopic } from "../../access/authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { LEADER_EPOCH } from "../options.ts";

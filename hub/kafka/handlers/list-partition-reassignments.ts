@@ -1,5 +1,5 @@
 /** ListPartitionReassignments: on one node nothing moves. */
-import { clusterRefused, mayCluster } from "../authorize.ts";
+import { clusterRefused, mayCluster } from "../../access/authorize.ts";
 import { handler, NO_ERROR } from "../handler.ts";
 import { listPartitionReassignmentsApi } from "../schemas/topics.ts";
 

@@ -2,7 +2,7 @@
 import type { ErrorCode } from "../../../shared/errors.ts";
 import { StreamError } from "../../../shared/errors.ts";
 import type { TopicInfo } from "../../engine/engine.ts";
-import { mayCreateTopic, mayTopic, topicRefused } from "../authorize.ts";
+import { mayCreateTopic, mayTopic, topicRefused } from "../../access/authorize.ts";
 import { distinct, handler, inTurn, NO_ERROR, settle, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import { authorizedClusterOperations, authorizedOperations } from "../operations.ts";

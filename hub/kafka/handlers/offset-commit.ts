@@ -1,7 +1,7 @@
 /** OffsetCommit: stored durably before it is answered. */
 import type { ErrorCode } from "../../../shared/errors.ts";
 import type { OffsetToCommit } from "../../group/groups.ts";
-import { mayGroup, mayTopic } from "../authorize.ts";
+import { mayGroup, mayTopic } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import type { RequestOf } from "../schema.ts";
 import { offsetCommitApi } from "../schemas/groups.ts";

@@ -1,5 +1,5 @@
 /** OffsetDelete: forgets committed offsets of partitions that no member of the group reads. */
-import { mayGroup, mayTopic } from "../authorize.ts";
+import { mayGroup, mayTopic } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { offsetDeleteApi } from "../schemas/groups.ts";
 

@@ -2,7 +2,7 @@
 import type { Partition } from "../../../shared/ids.ts";
 import type { CommittedPosition } from "../../group/groups.ts";
 import type { ErrorCode } from "../../../shared/errors.ts";
-import { mayGroup, mayTopic } from "../authorize.ts";
+import { mayGroup, mayTopic } from "../../access/authorize.ts";
 import { distinct, handler, NO_ERROR, wireCode } from "../handler.ts";
 import type { RequestContext } from "../handler.ts";
 import type { ResponseOf } from "../schema.ts";

@@ -1,6 +1,6 @@
 /** OffsetForLeaderEpoch: with the one epoch there is, the answer is the end of the log. */
 import { StreamError } from "../../../shared/errors.ts";
-import { checkTopic } from "../authorize.ts";
+import { checkTopic } from "../../access/authorize.ts";
 import { handler, inTurn, NO_ERROR, settle } from "../handler.ts";
 import { LEADER_EPOCH } from "../options.ts";
 import { offsetForLeaderEpochApi } from "../schemas/records.ts";

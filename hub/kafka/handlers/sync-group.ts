@@ -1,5 +1,5 @@
 /** SyncGroup: the leader brings the assignment, everyone takes theirs. */
-import { mayGroup } from "../authorize.ts";
+import { mayGroup } from "../../access/authorize.ts";
 import { handler, wireCode } from "../handler.ts";
 import { syncGroupApi } from "../schemas/groups.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { TopicFilter } from "../../../../agent/ingest/topic-filter.ts";
-import { matchTopic, parseTopicFilter } from "../../../../agent/ingest/topic-filter.ts";
+import type { TopicFilter } from "../../../shared/topic-filter.ts";
+import { matchTopic, parseTopicFilter } from "../../../shared/topic-filter.ts";
 
 function filter(source: string): TopicFilter {
   const parsed = parseTopicFilter(source);

@@ -5,8 +5,8 @@ import { crc32c } from "../../../../shared/batch/crc32c.ts";
 import { encodeRecords } from "../../../../shared/batch/records.ts";
 import { stampProducer } from "../../../../shared/batch/record-batch.ts";
 import { StreamError } from "../../../../shared/errors.ts";
-import { checkProduced } from "../../../../hub/kafka/produce-check.ts";
-import { produceSettings } from "../../../../hub/kafka/topic-configs.ts";
+import { checkProduced } from "../../../../hub/topics/produce-check.ts";
+import { produceSettings } from "../../../../hub/topics/topic-configs.ts";
 
 const NOW = 1_700_000_000_000;
 const golden = Buffer.from(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { StreamError } from "../../../../shared/errors.ts";
-import { checkTopicConfig, produceSettings, topicConfigs } from "../../../../hub/kafka/topic-configs.ts";
+import { checkTopicConfig, produceSettings, topicConfigs } from "../../../../hub/topics/topic-configs.ts";
 
 test("every key's own default passes its check", () => {
   for (const [key, { fallback }] of topicConfigs) checkTopicConfig(key, fallback);

@@ -3,10 +3,10 @@
  * it looks whether the resource exists: who may not describe it must not learn that either.
  */
 import { StreamError } from "../../shared/errors.ts";
-import type { Operation } from "../access/authorizer.ts";
-import type { RequestContext } from "./handler.ts";
+import type { Authorizer, Operation } from "./authorizer.ts";
+import type { Principal } from "./principal.ts";
 
-type Asking = Pick<RequestContext, "authorizer" | "peer">;
+export type Asking = { readonly authorizer: Authorizer; readonly peer: { readonly principal: Principal } };
 
 const cluster = { kind: "cluster" } as const;
 

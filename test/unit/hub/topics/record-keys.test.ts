@@ -12,7 +12,7 @@ import {
   UNPACKED_RATIO_MAX,
   checkKeys,
   recordErrorsOf,
-} from "../../../../hub/kafka/record-keys.ts";
+} from "../../../../hub/topics/record-keys.ts";
 
 const MIB = 1024 * 1024;
 

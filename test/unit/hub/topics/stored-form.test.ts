@@ -14,9 +14,9 @@ import {
 } from "../../../../shared/batch/record-batch.ts";
 import { decodeRecords, encodeRecords } from "../../../../shared/batch/records.ts";
 import { StreamError } from "../../../../shared/errors.ts";
-import { RECORD_ERRORS_MAX, recordErrorsOf } from "../../../../hub/kafka/record-errors.ts";
-import { INSPECTED_BYTES_MAX, storedForm } from "../../../../hub/kafka/stored-form.ts";
-import { produceSettings } from "../../../../hub/kafka/topic-configs.ts";
+import { RECORD_ERRORS_MAX, recordErrorsOf } from "../../../../hub/topics/record-errors.ts";
+import { INSPECTED_BYTES_MAX, storedForm } from "../../../../hub/topics/stored-form.ts";
+import { produceSettings } from "../../../../hub/topics/topic-configs.ts";
 
 const NOW = 1_700_000_000_000;
 const types = ["uncompressed", "gzip", "snappy", "lz4", "zstd"] as const;
