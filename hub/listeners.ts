@@ -12,7 +12,10 @@ import type { Lifecycle } from "../shared/lifecycle.ts";
 import type { LogIntegrity } from "../shared/log/log-integrity.ts";
 import type { Logger } from "../shared/logger.ts";
 import { aclAuthorizer } from "./access/acl-authorizer.ts";
+import { allowAll } from "./access/authorizer.ts";
+import type { Authorizer } from "./access/authorizer.ts";
 import { CertificateWatch } from "./access/certificate-watch.ts";
+import { HttpLogins } from "./access/http-logins.ts";
 import { UserDirectory } from "./access/user-directory.ts";
 import { usersOf } from "./access/users-config.ts";
 import type { HubConfig } from "./config.ts";
@@ -48,9 +51,10 @@ export async function startListeners(
     start: () => openCertificate(config, { logger, clock }),
     stop: (part) => part?.close(),
   });
+  const access = accessOf(config);
   const kafka = new KafkaListener({
     ...{ engine, groups, clock, logger, certificate },
-    ...accessOf(config),
+    ...access,
     options: kafkaOptions(config),
   });
   const addresses = { http: "", kafka: "" };
@@ -66,6 +70,7 @@ export async function startListeners(
     addresses: () => addresses,
     failure,
     onUplink,
+    api: { ...{ engine, groups }, ...apiAccess(config, access, clock), rules: kafkaOptions(config) },
     options: config.http.listen,
   });
   await lifecycle.start({
@@ -102,9 +107,14 @@ async function openCertificate({ kafka }: HubConfig, { logger, clock }: Parts): 
 }
 
 /** Without users everybody who reaches the listener may do everything. */
-function accessOf(config: HubConfig) {
+function accessOf(config: HubConfig): { readonly users?: UserDirectory; readonly authorizer?: Authorizer } {
   const users = usersOf(config.users);
   return users.length === 0 ? {} : { users: new UserDirectory(users), authorizer: aclAuthorizer(users) };
+}
+
+function apiAccess({ kafka }: HubConfig, { users, authorizer = allowAll }: ReturnType<typeof accessOf>, clock: Clock) {
+  const { loginFailuresPerMinuteMax: failuresPerMinuteMax } = kafka;
+  return { authorizer, logins: new HttpLogins({ users, clock, failuresPerMinuteMax }) };
 }
 
 /** What is allowed, but may not be what was meant. */

@@ -3,12 +3,16 @@
  * a WebSocket on the same port.
  *
  *   /  /status  /losses  /metrics  /healthz        answered here
+ *   /api/v1/…  /openapi.json                       the HTTP API: api/api.ts
  *   /uplink  (upgrade: websocket)                  handed to the uplink, connection and all
  */
 import { HttpServer } from "../../shared/http/http-server.ts";
 import type { HttpLimits, UpgradeHandler } from "../../shared/http/http-server.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { renderMetrics } from "../../shared/metrics-text.ts";
+import { registerApi } from "./api/api.ts";
+import type { HttpApiParts } from "./api/api.ts";
+import { RateMeter } from "./api/rate-meter.ts";
 import { hubMetrics } from "./metrics.ts";
 import { renderPage } from "./page.ts";
 import { StatusCollector } from "./status.ts";
@@ -19,6 +23,8 @@ const UPLINK_PATH = "/uplink";
 const LOSSES_MAX = 1000;
 
 export type HubHttpParts = StatusSources & {
+  /** Left out: pages only. */
+  readonly api?: Pick<HttpApiParts, "engine" | "groups" | "authorizer" | "logins" | "rules">;
   readonly logger: Logger;
   readonly onUplink: UpgradeHandler;
   readonly options: {
@@ -31,8 +37,9 @@ export type HubHttpParts = StatusSources & {
 
 export class HubHttpServer {
   readonly #server: HttpServer;
+  readonly #rates: RateMeter | undefined;
 
-  constructor({ logger, onUplink, options, ...sources }: HubHttpParts) {
+  constructor({ logger, onUplink, options, api, ...sources }: HubHttpParts) {
     const status = new StatusCollector(sources);
     this.#server = new HttpServer({
       ...options,
@@ -41,6 +48,15 @@ export class HubHttpServer {
       upgrades: new Map([[UPLINK_PATH, onUplink]]),
     });
     const { app } = this.#server;
+    if (api !== undefined) {
+      this.#rates = new RateMeter(api.engine, sources.clock);
+      const onUnheard = (error: unknown, topic: string): void =>
+        logger.warn({ err: error, topic }, "records that were produced with acks=none are not stored");
+      registerApi(app, {
+        ...api,
+        ...{ status, rates: this.#rates, clock: sources.clock, version: sources.version, onUnheard },
+      });
+    }
     app.get("/", async (_request, reply) =>
       reply.type("text/html; charset=utf-8").send(renderPage(await status.collect())),
     );
@@ -73,6 +89,7 @@ export class HubHttpServer {
 
   /** Stops accepting and ends within `closeMsMax`, whatever the connections do. */
   close(): Promise<void> {
+    this.#rates?.close();
     return this.#server.close();
   }
 }

@@ -17,10 +17,13 @@ export type Problem = {
   readonly code: ErrorCode;
   readonly hint: string;
   readonly retriable: boolean;
+  /** Numbers and names that belong to the code. */
+  readonly details?: Readonly<Record<string, unknown>>;
 };
 
 const NOT_FOUND = 404;
 const CONFLICT = 409;
+const FORBIDDEN = 403;
 /** Codes whose status does not follow from `retriable`: 503 for those that may pass, 400 for what the caller did. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   NOT_FOUND,
@@ -35,6 +38,9 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   UNKNOWN_MEMBER_ID: CONFLICT,
   FENCED_INSTANCE_ID: CONFLICT,
   UNAUTHORIZED: 401,
+  TOPIC_AUTHORIZATION_FAILED: FORBIDDEN,
+  GROUP_AUTHORIZATION_FAILED: FORBIDDEN,
+  CLUSTER_AUTHORIZATION_FAILED: FORBIDDEN,
   CORRUPT_RECORD: 400,
   MESSAGE_TOO_LARGE: 413,
   OFFSET_OUT_OF_RANGE: 416,
@@ -48,7 +54,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
 
 /** A `status` below 400 or none: the code's own. */
 export function toProblem(error: StreamError, status = 0): Problem {
-  const { code, hint, retriable } = error;
+  const { code, hint, retriable, details } = error;
   return {
     type: `urn:tributary:error:${code}`,
     title: errorTable[code].meaning,
@@ -57,6 +63,7 @@ export function toProblem(error: StreamError, status = 0): Problem {
     code,
     hint,
     retriable,
+    ...(Object.keys(details).length === 0 ? {} : { details }),
   };
 }
 
