@@ -10,7 +10,7 @@ import type { Groups } from "../group/groups.ts";
 import { decodeRequest, encodeResponse } from "./compile.ts";
 import type { FetchSessions } from "./fetch-sessions.ts";
 import type { KafkaOptions } from "./options.ts";
-import type { Purgatory } from "./purgatory.ts";
+import type { Purgatory } from "../engine/purgatory.ts";
 import type { SaslSession } from "./sasl/sasl-session.ts";
 import type { Api, ApiDescription, Decoded, Encodable, Shape } from "./schema.ts";
 import type { TopicIds } from "./topic-ids.ts";

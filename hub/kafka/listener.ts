@@ -24,7 +24,7 @@ import { FetchSessions } from "./fetch-sessions.ts";
 import type { Peer, Services } from "./handler.ts";
 import { kafkaDefaults } from "./options.ts";
 import type { KafkaOptions } from "./options.ts";
-import { Purgatory } from "./purgatory.ts";
+import { Purgatory } from "../engine/purgatory.ts";
 import { Logins, openGate } from "./sasl/logins.ts";
 import { dispatchRawToken } from "./sasl/raw-token.ts";
 import { TlsTerminator } from "./tls-terminator.ts";

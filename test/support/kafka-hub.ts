@@ -15,7 +15,7 @@ import { KafkaListener } from "../../hub/kafka/listener.ts";
 import type { KafkaListenerParts } from "../../hub/kafka/listener.ts";
 import { kafkaDefaults } from "../../hub/kafka/options.ts";
 import type { KafkaOptions } from "../../hub/kafka/options.ts";
-import { Purgatory } from "../../hub/kafka/purgatory.ts";
+import { Purgatory } from "../../hub/engine/purgatory.ts";
 import type { Api, Decoded, Encodable, Shape } from "../../hub/kafka/schema.ts";
 import { TopicIds } from "../../hub/kafka/topic-ids.ts";
 import { WireReader } from "../../hub/kafka/wire-reader.ts";

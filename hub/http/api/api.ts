@@ -5,17 +5,19 @@
  */
 import { isUtf8 } from "node:buffer";
 import swagger from "@fastify/swagger";
-import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { FastifyInstance, FastifySchema } from "fastify";
 import { StreamError } from "../../../shared/errors.ts";
 import type { HttpLogins } from "../../access/http-logins.ts";
+import { Purgatory } from "../../engine/purgatory.ts";
+import { LiveStreams } from "../live/live-streams.ts";
+import { sseRoutes } from "../live/sse-routes.ts";
 import { agentRoutes } from "./agent-routes.ts";
 import { parseExact } from "./exact-json.ts";
 import { groupRoutes } from "./group-routes.ts";
 import { produceRoutes } from "./produce-routes.ts";
 import { recordRoutes } from "./record-routes.ts";
 import { problem } from "./schemas.ts";
-import type { ApiServices } from "./services.ts";
+import type { ApiServices, TypeBoxTypeProvider } from "./services.ts";
 import { topicRoutes } from "./topic-routes.ts";
 import { schemaErrorFormatter, validatorCompiler } from "./validation.ts";
 
@@ -25,6 +27,11 @@ export type HttpApiParts = ApiServices & { readonly logins: HttpLogins; readonly
 
 /** To be called before the server starts. */
 export function registerApi(app: FastifyInstance, { logins, version, ...services }: HttpApiParts): void {
+  const live = { purgatory: new Purgatory(services.engine), streams: new LiveStreams() };
+  app.addHook("preClose", async () => {
+    live.streams.close();
+    live.purgatory.close();
+  });
   app.register(swagger, {
     openapi: {
       openapi: "3.1.0",
@@ -66,6 +73,7 @@ export function registerApi(app: FastifyInstance, { logins, version, ...services
         route.schema = { ...rest, response: { ...response, default: failed } };
       });
       for (const routes of [topicRoutes, recordRoutes, produceRoutes, groupRoutes, agentRoutes]) routes(api, services);
+      sseRoutes(api, services, live);
       done();
     },
     { prefix: API_PREFIX },

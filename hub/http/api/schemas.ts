@@ -162,6 +162,18 @@ export const recordsQuery = Type.Object(
   { additionalProperties: false },
 );
 
+export const liveQuery = Type.Object(
+  {
+    ...start,
+    from: Type.Enum(["earliest", "latest"], {
+      default: "latest",
+      description: "Where to begin if nothing else says it",
+    }),
+    ...filters,
+  },
+  { additionalProperties: false },
+);
+
 export const newRecord = Type.Object(
   {
     key: Type.Optional(Type.Union([Type.String(), Type.Null()])),

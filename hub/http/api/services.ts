@@ -1,6 +1,6 @@
 /** What the routes of the HTTP API work with. */
-import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
-import type { FastifyBaseLogger, FastifyInstance, RawServerDefault } from "fastify";
+import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider, RawServerDefault } from "fastify";
+import type { Static, TSchema } from "typebox";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Clock } from "../../../shared/clock.ts";
 import type { Asking } from "../../access/authorize.ts";
@@ -11,6 +11,12 @@ import type { Engine, TopicConfig } from "../../engine/engine.ts";
 import type { Groups } from "../../group/groups.ts";
 import type { StatusCollector } from "../status.ts";
 import type { RateMeter } from "./rate-meter.ts";
+
+/** What a route is given and may answer follows from its schema. */
+export interface TypeBoxTypeProvider extends FastifyTypeProvider {
+  readonly validator: this["schema"] extends TSchema ? Static<this["schema"]> : unknown;
+  readonly serializer: this["schema"] extends TSchema ? Static<this["schema"]> : unknown;
+}
 
 export type ApiApp = FastifyInstance<
   RawServerDefault,

@@ -16,7 +16,7 @@ import type { RequestContext } from "../handler.ts";
 import { needsPlainBatches, toPlainBatches } from "../plain-batches.ts";
 import type { RequestOf, ResponseOf } from "../schema.ts";
 import { fetchApi } from "../schemas/records.ts";
-import type { Watched } from "../purgatory.ts";
+import type { Watched } from "../../engine/purgatory.ts";
 
 const TOPIC_IDS_FROM_VERSION = 13;
 const READ_COMMITTED = 1;

@@ -107,11 +107,9 @@ suite("http api", () => {
 
     assert.equal((await api.ask("/topics/plant", { method: "DELETE" })).status, 204);
     assert.equal((await api.ask("/topics/plant")).status, 404);
-    assert.deepEqual(
-      api.operations.filter((each) => !api.asked.has(each)),
-      [],
-      "every operation was asked for",
-    );
+    // Live streams do not end: live.test.ts.
+    const unasked = api.operations.filter((each) => !api.asked.has(each) && each !== "followRecords");
+    assert.deepEqual(unasked, [], "every operation was asked for");
   });
 
   test("records by offset, by time, newest first, by key; page by page without a gap", async (t) => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { readBatchHeader } from "../../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../../shared/batch/records.ts";
 import type { Authorizer } from "../../../../../hub/access/authorizer.ts";
-import { Purgatory } from "../../../../../hub/kafka/purgatory.ts";
+import { Purgatory } from "../../../../../hub/engine/purgatory.ts";
 import { fetchApi } from "../../../../../hub/kafka/schemas/records.ts";
 import { ask, kafkaServices, testPeer } from "../../../../support/kafka-hub.ts";
 import { settled, VirtualTimers } from "../../../../support/virtual-timers.ts";

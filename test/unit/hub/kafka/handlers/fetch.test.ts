@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { readBatchHeader, splitBatches } from "../../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../../shared/batch/records.ts";
 import { fetchApi } from "../../../../../hub/kafka/schemas/records.ts";
-import { Purgatory } from "../../../../../hub/kafka/purgatory.ts";
+import { Purgatory } from "../../../../../hub/engine/purgatory.ts";
 import { answer, ask, kafkaServices, testPeer } from "../../../../support/kafka-hub.ts";
 import type { MemoryEngine } from "../../../../support/memory-engine.ts";
 import { VirtualTimers, settled } from "../../../../support/virtual-timers.ts";

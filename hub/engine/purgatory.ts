@@ -9,7 +9,7 @@
  */
 import { StreamError } from "../../shared/errors.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
-import type { Engine, PartitionOffsets, TopicPartition } from "../engine/engine.ts";
+import type { Engine, PartitionOffsets, TopicPartition } from "./engine.ts";
 import { systemTimers } from "../group/deadline-timers.ts";
 import type { Timers } from "../group/deadline-timers.ts";
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readBatchHeader } from "../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../shared/batch/records.ts";
-import { Purgatory } from "../../../../hub/kafka/purgatory.ts";
-import type { ParkRequest, Watched } from "../../../../hub/kafka/purgatory.ts";
+import { Purgatory } from "../../../../hub/engine/purgatory.ts";
+import type { ParkRequest, Watched } from "../../../../hub/engine/purgatory.ts";
 import { MemoryEngine } from "../../../support/memory-engine.ts";
 import { VirtualTimers, settled } from "../../../support/virtual-timers.ts";
 

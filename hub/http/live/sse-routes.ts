@@ -1,0 +1,155 @@
+/**
+ * Live records as Server-Sent Events (https://html.spec.whatwg.org/multipage/server-sent-events.html).
+ *
+ *   id: 0:42,1:7                       where to go on in each partition; a browser sends it back as Last-Event-ID
+ *   data: {"topic":"plant", …}         one record
+ *
+ *   event: gap                         retention has taken records from under the reader
+ *   data: {"partition":0,"from":3,"to":40}
+ *
+ *   event: problem                     it cannot go on; the problem of RFC 9457
+ *
+ * Each record is an event with an id of its own, so that a reader that comes back misses nothing and sees nothing twice.
+ */
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Static } from "typebox";
+import { StreamError } from "../../../shared/errors.ts";
+import { problemOf } from "../../../shared/http/problem.ts";
+import { checkTopic } from "../../access/authorize.ts";
+import type { TopicInfo } from "../../engine/engine.ts";
+import type { Purgatory } from "../../engine/purgatory.ts";
+import { recordFilter } from "../api/record-filter.ts";
+import { writeCursor, writeRecord } from "../api/record-json.ts";
+import type { PartitionCursor } from "../api/record-json.ts";
+import { startsOf } from "../api/record-routes.ts";
+import { liveQuery, topicParams } from "../api/schemas.ts";
+import { askingOf } from "../api/services.ts";
+import type { ApiApp, ApiServices } from "../api/services.ts";
+import { topicOf } from "../api/topic-routes.ts";
+import { follow } from "./live-reader.ts";
+import type { LiveEvent } from "./live-reader.ts";
+import type { LiveStreams } from "./live-streams.ts";
+import { writePaced } from "./paced-writer.ts";
+
+/** When a browser that was cut off comes back. */
+const RETRY_MS = 1000;
+const STREAM_TYPE = "text/event-stream";
+
+type LiveQuery = Static<typeof liveQuery>;
+export type LiveParts = { readonly purgatory: Purgatory; readonly streams: LiveStreams };
+
+const schema = {
+  tags: ["live"],
+  operationId: "followRecords",
+  summary: "Follow a topic (Server-Sent Events)",
+  description:
+    "Records as they come, each an event whose id is where to go on: a reader that comes back with `Last-Event-ID`, as every " +
+    "EventSource does, misses nothing and sees nothing twice. An event `gap` tells of records that retention took before they " +
+    "were read, an event `problem` why the stream ends.",
+  params: topicParams,
+  querystring: liveQuery,
+  response: {
+    200: { description: "Until one of both ends it", content: { [STREAM_TYPE]: { schema: { type: "string" } } } },
+  },
+} as const;
+
+export function sseRoutes(app: ApiApp, services: ApiServices, parts: LiveParts): void {
+  app.get("/topics/:topic/events", { schema }, async (request, reply) => {
+    const { topic: name } = request.params;
+    checkTopic(askingOf(services, request), "read", name);
+    const topic = topicOf(services, name);
+    const starts = await liveStarts(services, topic, { ...request.query, lastEventId: lastEventId(request) });
+    // Before the answer begins, so that what is wrong can still be one.
+    const filter = recordFilter(request.query);
+    for (const { partition, offset } of starts) checkReadable(services, { topic: name, partition }, offset);
+    const stream = parts.streams.begin();
+    try {
+      const events = follow({ ...parts, engine: services.engine, topic: name, starts, filter, closed: stream.closed });
+      await send(reply, events, { name, starts, format: request.query.format, stream });
+    } finally {
+      stream.end();
+    }
+    return reply;
+  });
+}
+
+function lastEventId({ headers }: FastifyRequest): string | undefined {
+  const id = headers["last-event-id"];
+  return typeof id === "string" && id !== "" ? id : undefined;
+}
+
+/** Where a reader stood before goes before where it says that it wants to begin: it says that at each attempt. */
+async function liveStarts(
+  services: ApiServices,
+  topic: TopicInfo,
+  { from, lastEventId: id, ...query }: LiveQuery & { readonly lastEventId: string | undefined },
+): Promise<readonly PartitionCursor[]> {
+  if (id !== undefined) return startsOf(services, topic, { order: "asc", cursor: id });
+  const isGiven = query.offset !== undefined || query.time !== undefined || query.cursor !== undefined;
+  const starts = await startsOf(services, topic, { order: "asc", ...query });
+  if (isGiven || from === "earliest") return starts;
+  return starts.map(({ partition }) => ({
+    partition,
+    offset: services.engine.offsets({ topic: topic.name, partition }).highWatermark,
+  }));
+}
+
+/** What retention has taken is a gap; what never was is a mistake. */
+function checkReadable({ engine }: ApiServices, at: { topic: string; partition: number }, offset: number): void {
+  const { logEndOffset } = engine.offsets(at);
+  if (offset <= logEndOffset) return;
+  throw new StreamError("OFFSET_OUT_OF_RANGE", `${at.topic}/${at.partition} ends at ${logEndOffset}, before ${offset}`);
+}
+
+type Sending = {
+  readonly name: string;
+  readonly starts: readonly PartitionCursor[];
+  readonly format: LiveQuery["format"];
+  readonly stream: ReturnType<LiveStreams["begin"]>;
+};
+
+async function send(
+  reply: FastifyReply,
+  events: AsyncGenerator<LiveEvent>,
+  { name, starts, format, stream }: Sending,
+): Promise<void> {
+  reply.hijack();
+  const { raw } = reply;
+  raw.on("close", stream.end);
+  raw.on("error", stream.end);
+  raw.writeHead(200, {
+    ...reply.getHeaders(),
+    "content-type": `${STREAM_TYPE}; charset=utf-8`,
+    "x-accel-buffering": "no",
+  } as Record<string, string>);
+  const places = new Map(starts.map(({ partition, offset }) => [partition, offset]));
+  const cursor = (): string => writeCursor([...places].map(([partition, offset]) => ({ partition, offset })));
+  const text = (event: LiveEvent): string => {
+    if (event.type === "idle") {
+      for (const { partition, offset } of event.places) places.set(partition, offset);
+      // Without data it is no event, but its id counts.
+      return `: still here\nid: ${cursor()}\n\n`;
+    }
+    if (event.type === "gap") {
+      const { partition, from, to } = event;
+      places.set(partition, to);
+      return `event: gap\nid: ${cursor()}\ndata: ${JSON.stringify({ topic: name, partition, from, to })}\n\n`;
+    }
+    const parts = event.records.map((record) => {
+      places.set(event.partition, record.offset + 1);
+      return `id: ${cursor()}\ndata: ${writeRecord({ ...record, topic: name, partition: event.partition }, format)}\n\n`;
+    });
+    for (const range of event.unreadable) parts.push(`event: unreadable\ndata: ${JSON.stringify(range)}\n\n`);
+    places.set(event.partition, event.next);
+    return parts.join("");
+  };
+  try {
+    // The id of the beginning: who is cut off before the first record comes back to the same place.
+    await writePaced(raw, `retry: ${RETRY_MS}\nid: ${cursor()}\nevent: open\ndata: {}\n\n`, stream);
+    for await (const event of events) await writePaced(raw, text(event), stream);
+  } catch (error) {
+    if (!stream.closed.aborted) raw.write(`event: problem\ndata: ${JSON.stringify(problemOf(error))}\n\n`);
+  } finally {
+    raw.end();
+  }
+}
