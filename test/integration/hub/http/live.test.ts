@@ -49,8 +49,8 @@ suite("live over http", () => {
       assert.equal((await api.ask("/topics/t/records", { body: { records } })).status, 200);
     };
     for (const end of [() => hub.kill9(), () => hub.term(), () => hub.kill9()]) {
-      await produce(300);
       const before = seen.length;
+      await produce(300);
       await waitFor("the first of them", () => seen.length > before);
       await end();
       await hub.start();
