@@ -4,6 +4,7 @@
  *
  *   /  /status  /losses  /metrics  /healthz        answered here
  *   /api/v1/…  /openapi.json                       the HTTP API: api/api.ts
+ *   /api/v1/live  (upgrade: websocket)             records as they come: live/live-socket.ts
  *   /uplink  (upgrade: websocket)                  handed to the uplink, connection and all
  */
 import { HttpServer } from "../../shared/http/http-server.ts";
@@ -13,6 +14,7 @@ import { renderMetrics } from "../../shared/metrics-text.ts";
 import { registerApi } from "./api/api.ts";
 import type { HttpApiParts } from "./api/api.ts";
 import { RateMeter } from "./api/rate-meter.ts";
+import { LIVE_PATH } from "./live/live-socket.ts";
 import { hubMetrics } from "./metrics.ts";
 import { renderPage } from "./page.ts";
 import { StatusCollector } from "./status.ts";
@@ -41,21 +43,23 @@ export class HubHttpServer {
 
   constructor({ logger, onUplink, options, api, ...sources }: HubHttpParts) {
     const status = new StatusCollector(sources);
+    const upgrades = new Map<string, UpgradeHandler>([[UPLINK_PATH, onUplink]]);
     this.#server = new HttpServer({
       ...options,
       logger,
       name: "the HTTP listener",
-      upgrades: new Map([[UPLINK_PATH, onUplink]]),
+      upgrades,
     });
     const { app } = this.#server;
     if (api !== undefined) {
       this.#rates = new RateMeter(api.engine, sources.clock);
       const onUnheard = (error: unknown, topic: string): void =>
         logger.warn({ err: error, topic }, "records that were produced with acks=none are not stored");
-      registerApi(app, {
+      const live = registerApi(app, {
         ...api,
         ...{ status, rates: this.#rates, clock: sources.clock, version: sources.version, onUnheard },
       });
+      upgrades.set(LIVE_PATH, (request, socket, head) => live.handleUpgrade(request, socket, head));
     }
     app.get("/", async (_request, reply) =>
       reply.type("text/html; charset=utf-8").send(renderPage(await status.collect())),

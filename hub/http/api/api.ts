@@ -9,6 +9,7 @@ import type { FastifyInstance, FastifySchema } from "fastify";
 import { StreamError } from "../../../shared/errors.ts";
 import type { HttpLogins } from "../../access/http-logins.ts";
 import { Purgatory } from "../../engine/purgatory.ts";
+import { LiveSocket } from "../live/live-socket.ts";
 import { LiveStreams } from "../live/live-streams.ts";
 import { sseRoutes } from "../live/sse-routes.ts";
 import { agentRoutes } from "./agent-routes.ts";
@@ -25,8 +26,8 @@ const API_PREFIX = "/api/v1";
 
 export type HttpApiParts = ApiServices & { readonly logins: HttpLogins; readonly version: string };
 
-/** To be called before the server starts. */
-export function registerApi(app: FastifyInstance, { logins, version, ...services }: HttpApiParts): void {
+/** To be called before the server starts. Returns what serves the live WebSocket. */
+export function registerApi(app: FastifyInstance, { logins, version, ...services }: HttpApiParts): LiveSocket {
   const live = { purgatory: new Purgatory(services.engine), streams: new LiveStreams() };
   app.addHook("preClose", async () => {
     live.streams.close();
@@ -79,6 +80,7 @@ export function registerApi(app: FastifyInstance, { logins, version, ...services
     { prefix: API_PREFIX },
   );
   app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+  return new LiveSocket(services, logins, live);
 }
 
 function parseJson(_request: unknown, body: Buffer, done: (error: Error | null, value?: unknown) => void): void {

@@ -13,21 +13,19 @@
  */
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Static } from "typebox";
-import { StreamError } from "../../../shared/errors.ts";
 import { problemOf } from "../../../shared/http/problem.ts";
 import { checkTopic } from "../../access/authorize.ts";
-import type { TopicInfo } from "../../engine/engine.ts";
 import type { Purgatory } from "../../engine/purgatory.ts";
 import { recordFilter } from "../api/record-filter.ts";
 import { writeCursor, writeRecord } from "../api/record-json.ts";
 import type { PartitionCursor } from "../api/record-json.ts";
-import { startsOf } from "../api/record-routes.ts";
 import { liveQuery, topicParams } from "../api/schemas.ts";
 import { askingOf } from "../api/services.ts";
 import type { ApiApp, ApiServices } from "../api/services.ts";
 import { topicOf } from "../api/topic-routes.ts";
-import { follow } from "./live-reader.ts";
+import { LiveReader } from "./live-reader.ts";
 import type { LiveEvent } from "./live-reader.ts";
+import { liveStarts } from "./live-starts.ts";
 import type { LiveStreams } from "./live-streams.ts";
 import { writePaced } from "./paced-writer.ts";
 
@@ -58,14 +56,15 @@ export function sseRoutes(app: ApiApp, services: ApiServices, parts: LiveParts):
     const { topic: name } = request.params;
     checkTopic(askingOf(services, request), "read", name);
     const topic = topicOf(services, name);
-    const starts = await liveStarts(services, topic, { ...request.query, lastEventId: lastEventId(request) });
-    // Before the answer begins, so that what is wrong can still be one.
+    // Where the reader stood goes before where it says that it wants to begin: it says that at each attempt.
+    const cursor = lastEventId(request);
+    const starts = await liveStarts(services, topic, cursor === undefined ? request.query : { cursor });
     const filter = recordFilter(request.query);
-    for (const { partition, offset } of starts) checkReadable(services, { topic: name, partition }, offset);
     const stream = parts.streams.begin();
     try {
-      const events = follow({ ...parts, engine: services.engine, topic: name, starts, filter, closed: stream.closed });
-      await send(reply, events, { name, starts, format: request.query.format, stream });
+      const reader = new LiveReader({ ...parts, engine: services.engine, filter, closed: stream.closed });
+      reader.add(starts.map((start) => ({ topic: name, ...start })));
+      await send(reply, reader.events(), { name, starts, format: request.query.format, stream });
     } finally {
       stream.end();
     }
@@ -76,29 +75,6 @@ export function sseRoutes(app: ApiApp, services: ApiServices, parts: LiveParts):
 function lastEventId({ headers }: FastifyRequest): string | undefined {
   const id = headers["last-event-id"];
   return typeof id === "string" && id !== "" ? id : undefined;
-}
-
-/** Where a reader stood before goes before where it says that it wants to begin: it says that at each attempt. */
-async function liveStarts(
-  services: ApiServices,
-  topic: TopicInfo,
-  { from, lastEventId: id, ...query }: LiveQuery & { readonly lastEventId: string | undefined },
-): Promise<readonly PartitionCursor[]> {
-  if (id !== undefined) return startsOf(services, topic, { order: "asc", cursor: id });
-  const isGiven = query.offset !== undefined || query.time !== undefined || query.cursor !== undefined;
-  const starts = await startsOf(services, topic, { order: "asc", ...query });
-  if (isGiven || from === "earliest") return starts;
-  return starts.map(({ partition }) => ({
-    partition,
-    offset: services.engine.offsets({ topic: topic.name, partition }).highWatermark,
-  }));
-}
-
-/** What retention has taken is a gap; what never was is a mistake. */
-function checkReadable({ engine }: ApiServices, at: { topic: string; partition: number }, offset: number): void {
-  const { logEndOffset } = engine.offsets(at);
-  if (offset <= logEndOffset) return;
-  throw new StreamError("OFFSET_OUT_OF_RANGE", `${at.topic}/${at.partition} ends at ${logEndOffset}, before ${offset}`);
 }
 
 type Sending = {
@@ -131,16 +107,16 @@ async function send(
       return `: still here\nid: ${cursor()}\n\n`;
     }
     if (event.type === "gap") {
-      const { partition, from, to } = event;
-      places.set(partition, to);
-      return `event: gap\nid: ${cursor()}\ndata: ${JSON.stringify({ topic: name, partition, from, to })}\n\n`;
+      const { at, from, to } = event;
+      places.set(at.partition, to);
+      return `event: gap\nid: ${cursor()}\ndata: ${JSON.stringify({ ...at, from, to })}\n\n`;
     }
     const parts = event.records.map((record) => {
-      places.set(event.partition, record.offset + 1);
-      return `id: ${cursor()}\ndata: ${writeRecord({ ...record, topic: name, partition: event.partition }, format)}\n\n`;
+      places.set(event.at.partition, record.offset + 1);
+      return `id: ${cursor()}\ndata: ${writeRecord({ ...record, ...event.at }, format)}\n\n`;
     });
     for (const range of event.unreadable) parts.push(`event: unreadable\ndata: ${JSON.stringify(range)}\n\n`);
-    places.set(event.partition, event.next);
+    places.set(event.at.partition, event.next);
     return parts.join("");
   };
   try {
