@@ -1,6 +1,6 @@
 /**
- * Drops what the hub did not get within `log.ageMsMax`, and notes it as lost. Ages are told by the log's own clock
- * (shared/log/log-clock.ts), which no setting of any clock moves.
+ * Drops what the hub did not get within `log.ageMsMax`, and notes it as lost, in one commit. Ages are told by the log's own
+ * clock (shared/log/log-clock.ts), which no setting of any clock moves.
  */
 import { toStreamError } from "../../shared/errors.ts";
 import type { Offset } from "../../shared/ids.ts";
@@ -8,11 +8,12 @@ import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
+import { trimNoted } from "../ledger/trim-noted.ts";
 
 export const EXPIRY_CHECK_MS = 60_000;
 
 export type ExpiryOptions = {
-  readonly log: Pick<WorkerLog, "topics" | "markAge" | "retain" | "call">;
+  readonly log: Pick<WorkerLog, "topics" | "expiredEnd" | "trim">;
   readonly ledger: Pick<LossLedger, "planTrim">;
   /** The first record that the hub has not confirmed: what was delivered before is no loss. */
   readonly pendingFrom: (partition: LogPartition) => Offset;
@@ -43,22 +44,18 @@ export class Expiry {
     const { log, ageMsMax } = this.#options;
     for (const { partitions } of log.topics.values()) {
       for (const partition of partitions) {
-        const { logStartOffset } = partition;
-        await log.markAge(partition);
-        await log.retain(partition, { bytesMax: undefined, ageMsMax });
-        await this.#note(partition, logStartOffset);
+        const end = await log.expiredEnd(partition, ageMsMax);
+        if (end > partition.logStartOffset) await this.#drop(partition, end);
       }
     }
   }
 
-  async #note(partition: LogPartition, startBefore: Offset): Promise<void> {
+  async #drop(partition: LogPartition, end: Offset): Promise<void> {
     const { log, ledger, pendingFrom, logger } = this.#options;
-    const from = Math.max(startBefore, pendingFrom(partition));
-    const { topic, partition: index, logStartOffset: end } = partition;
+    const from = Math.max(partition.logStartOffset, pendingFrom(partition));
+    await trimNoted(log, ledger, partition, { from, end, reason: "expired" });
     if (from >= end) return;
-    const { calls, apply } = ledger.planTrim(partition, { from, end, reason: "expired" });
-    await log.call(calls, "os");
-    apply();
+    const { topic, partition: index } = partition;
     logger.warn({ topic, partition: index, from, to: end - 1 }, "records expired before the hub had them");
   }
 

@@ -1,5 +1,5 @@
 /**
- * Keeps the log under its byte cap: asks overflow.ts what to do, has the log trim what must go, and notes what was lost.
+ * Keeps the log under its byte cap: asks overflow.ts what to do, and has the log trim what must go and note that it is lost.
  *
  * One round of trimming at a time. Sizes fall only when the log has swept the trimmed batches, shortly after the trim
  * itself; so the next round begins when they have fallen, or TRIM_VISIBLE_MS later, never before.
@@ -11,6 +11,7 @@ import type { Offset } from "../../shared/ids.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
 import type { LogSpace } from "../buffer/log-space.ts";
 import type { LossLedger } from "../ledger/loss-ledger.ts";
+import { trimNoted } from "../ledger/trim-noted.ts";
 import type { StoredPartition, Trim } from "./overflow.ts";
 import { decideOverflow } from "./overflow.ts";
 import type { TopicPolicy } from "./route.ts";
@@ -22,7 +23,7 @@ const TRIM_VISIBLE_SHARE = 0.5;
 /** A log that has refused a commit is taken to be full until something is freed, or for so long: then one commit tries. */
 const REFUSAL_BELIEVED_MS = 10_000;
 
-export type RoomLog = Pick<PartitionedLog, "topics" | "trim" | "call">;
+export type RoomLog = Pick<PartitionedLog, "topics" | "trim">;
 
 export type LogRoomOptions = {
   readonly log: RoomLog;
@@ -116,26 +117,16 @@ export class LogRoom {
   }
 
   #trim({ partition, before }: Trim<LogPartition>): void {
-    const { log, pendingFrom, onTrimFailed } = this.#options;
+    const { log, ledger, pendingFrom, onTrimFailed } = this.#options;
     const from = Math.max(partition.logStartOffset, pendingFrom(partition));
     this.#trimsOnTheirWay++;
-    void log.trim(partition, before).then(
-      () => {
-        this.#trimsOnTheirWay--;
-        if (from < before) void this.#note(partition, from, before);
-      },
+    void trimNoted(log, ledger, partition, { from, end: before, reason: "overflow" }).then(
+      () => void this.#trimsOnTheirWay--,
       (error: unknown) => {
         this.#trimsOnTheirWay--;
         onTrimFailed(toStreamError(error));
       },
     );
-  }
-
-  /** When it was lost, for people. How much is lost, the offsets say; so a disk without room for the note does no harm. */
-  async #note(partition: LogPartition, from: Offset, before: Offset): Promise<void> {
-    const { log, ledger } = this.#options;
-    const { calls, apply } = ledger.planTrim(partition, { from, end: before, reason: "overflow" });
-    await log.call(calls, "os").then(apply, () => undefined);
   }
 }
 

@@ -3,7 +3,7 @@
  * that the hub has confirmed are kept for people, the oldest folded into totals, so that the table stays small.
  */
 import type { Database } from "better-sqlite3";
-import type { Partition } from "../../shared/ids.ts";
+import type { Offset, Partition } from "../../shared/ids.ts";
 import type { ExtensionMethods, LogExtension } from "../../shared/log/extension.ts";
 import type { LossReason } from "../../shared/uplink/frames.ts";
 import type { LossRow } from "./loss-row.ts";
@@ -25,6 +25,8 @@ export type LedgerContents = {
   readonly totals: readonly FoldedTotal[];
   readonly hubAhead: readonly HubAhead[];
 };
+/** A row as it was when it was found to be void. */
+export type RemoveArgs = { readonly id: number; readonly to: Offset };
 export type ConfirmArgs = { readonly id: number; readonly records: number };
 
 const SCHEMA = `
@@ -73,6 +75,7 @@ function prepare(database: Database): ExtensionMethods {
      (@id, @topic, @partition, @epoch, @from, @to, @records, @reason, @since, @until, @state)`,
   );
   const remove = database.prepare<[number]>("DELETE FROM loss WHERE id = ?");
+  const removeUpTo = database.prepare<[RemoveArgs]>("DELETE FROM loss WHERE id = @id AND to_offset <= @to");
   const confirm = database.prepare<[ConfirmArgs]>(
     "UPDATE loss SET state = 'confirmed' WHERE id = @id AND records = @records AND state = 'open'",
   );
@@ -94,8 +97,9 @@ function prepare(database: Database): ExtensionMethods {
     put: (rows: readonly LossRow[]) => {
       for (const row of rows) put.run(row);
     },
-    remove: (ids: readonly number[]) => {
-      for (const id of ids) remove.run(id);
+    /** A row that goes on further by now, because more was trimmed, stays. */
+    remove: (rows: readonly RemoveArgs[]) => {
+      for (const row of rows) removeUpTo.run(row);
     },
     /** Whether the row is as the hub has it; it may have grown meanwhile. */
     confirm: (args: ConfirmArgs): boolean => confirm.run(args).changes > 0,

@@ -21,7 +21,7 @@ import type { WindowPlace } from "../uplink/windows.ts";
 import { undeclaredIn } from "./balance.ts";
 import type { LossTotals } from "./balance.ts";
 import { LEDGER_EXTENSION } from "./ledger-table.ts";
-import type { ConfirmArgs, HubAhead, LedgerContents } from "./ledger-table.ts";
+import type { ConfirmArgs, HubAhead, LedgerContents, RemoveArgs } from "./ledger-table.ts";
 import type { LossRow } from "./loss-row.ts";
 import { wereStored } from "./loss-row.ts";
 
@@ -64,6 +64,8 @@ export type DeclarationPart = {
   readonly epoch: ProducerEpoch;
   /** Whatever was declared from here on is void: the offsets come again, or are part of the ranges. */
   readonly from: Offset;
+  /** Everything of it before this offset is delivered, or declared by now; what was trimmed since lies behind it. */
+  readonly settled: Offset;
   /** What lies elsewhere is none of the part's. Exclusive ends. */
   readonly own: readonly { readonly start: Offset; readonly end: Offset }[];
 };
@@ -87,6 +89,7 @@ type Account = {
   readonly at: TopicPartition;
   /** Oldest first. */
   rows: LossRow[];
+  trimsOnTheirWay: number;
   /** By reason, of rows that are kept no longer. */
   readonly folded: Map<LossReason, { stored: number; unstored: number }>;
   hubAhead: number;
@@ -184,15 +187,23 @@ export class LossLedger {
   /** Records were removed from the log's head; whether the hub had them is not known. */
   planTrim(at: TopicPartition, { from, end, reason }: TrimmedRange): LedgerChange {
     const now = this.#options.clock.wallMs();
-    const last = this.#account(at).rows.findLast(({ state }) => state === "provisional");
-    const known = last?.reason === reason ? last : undefined;
+    const account = this.#account(at);
+    const last = account.rows.findLast(({ state }) => state === "provisional");
+    // What another trim on its way takes is its own: a row that goes on over it would claim that, too.
+    const known = account.trimsOnTheirWay === 0 && last?.reason === reason ? last : undefined;
     const first = Math.min(known?.from ?? from, from);
     const row: LossRow = {
       ...rowOf(at, { from: first, to: end - 1, reason }, known?.since ?? now, now),
       id: known?.id ?? this.#nextId++,
       state: "provisional",
     };
-    return { calls: [toCall("put", [row])], apply: () => this.#put(row), cancel: () => undefined };
+    account.trimsOnTheirWay++;
+    const cancel = (): void => void account.trimsOnTheirWay--;
+    const apply = (): void => {
+      cancel();
+      this.#put(row);
+    };
+    return { calls: [toCall("put", [row])], apply, cancel };
   }
 
   /** The hub has said where it stands, and that these ranges cannot be sent any more. */
@@ -201,9 +212,9 @@ export class LossLedger {
     const at = { topic, partition };
     const account = this.#account(at);
     const now = this.#options.clock.wallMs();
-    const isVoidFor = (row: LossRow, { ranges, from, own }: DeclarationPart): boolean => {
+    const isVoidFor = (row: LossRow, { ranges, from, settled, own }: DeclarationPart): boolean => {
       const isOwn = (offset: Offset): boolean => own.some(({ start, end }) => offset >= start && offset < end);
-      if (row.state === "provisional") return isOwn(row.to);
+      if (row.state === "provisional") return row.to < settled && isOwn(row.to);
       const isNewEpoch = ranges.length > 0 || recount?.isForgetful === false;
       return isNewEpoch && wereStored(row) && row.from >= from && isOwn(row.from);
     };
@@ -222,13 +233,8 @@ export class LossLedger {
         }),
     );
     const calls: ExtensionCall[] = [];
-    if (gone.length > 0)
-      calls.push(
-        toCall(
-          "remove",
-          gone.map(({ id }) => id),
-        ),
-      );
+    const removed = gone.map(({ id, to }): RemoveArgs => ({ id, to }));
+    if (removed.length > 0) calls.push(toCall("remove", removed));
     if (added.length > 0) calls.push(toCall("put", added));
     let { hubAhead, difference } = account;
     if (recount !== undefined) {
@@ -241,7 +247,8 @@ export class LossLedger {
         calls.push(toCall("setHubAhead", { ...at, records: hubAhead } satisfies HubAhead));
     }
     const apply = (): void => {
-      account.rows = [...account.rows.filter((row) => !gone.some(({ id }) => id === row.id)), ...added];
+      const isGone = (row: LossRow): boolean => removed.some(({ id, to }) => id === row.id && row.to <= to);
+      account.rows = [...account.rows.filter((row) => !isGone(row)), ...added];
       this.#confirmedCount -= gone.filter(({ state }) => state === "confirmed").length;
       account.hubAhead = hubAhead;
       account.difference = difference;
@@ -368,7 +375,8 @@ export class LossLedger {
     const key = keyOf({ topic, partition });
     const known = this.#accounts.get(key);
     if (known !== undefined) return known;
-    const account: Account = { at: { topic, partition }, rows: [], folded: new Map(), hubAhead: 0, difference: 0 };
+    const counts = { trimsOnTheirWay: 0, hubAhead: 0, difference: 0 };
+    const account: Account = { at: { topic, partition }, rows: [], folded: new Map(), ...counts };
     this.#accounts.set(key, account);
     return account;
   }

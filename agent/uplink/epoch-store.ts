@@ -110,7 +110,7 @@ function declarationOf(changes: readonly AdoptChange[]): Declaration {
   invariant(first !== undefined, "nothing is to be declared");
   const { topic, partition } = first;
   const parts = changes.map(({ gaps: ranges, epoch, newEpoch, settled, own }) => {
-    return { ranges, epoch, from: newEpoch?.previousEnd ?? settled, own };
+    return { ranges, epoch, from: newEpoch?.previousEnd ?? settled, settled, own };
   });
   return { topic, partition, parts, recount: changes.find(({ recount }) => recount !== undefined)?.recount };
 }

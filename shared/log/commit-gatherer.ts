@@ -9,8 +9,10 @@ import type { Durability } from "../record.ts";
 import type { AppendedValue, CommitOperation, OperationResult, ReplaceBatches } from "./log-messages.ts";
 import type { CommitPart, CommitSource } from "./partitioned-log.ts";
 
-type Requester = {
+export type Requester = {
   readonly durability: Durability;
+  /** At once when it is stored, where `resolve` is heard a turn later. */
+  readonly done?: (() => void) | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 };
@@ -209,8 +211,9 @@ function single(requester: Requester): Settler {
   return {
     count: 1,
     settle: ([result]) => {
-      if (result !== undefined && "value" in result) requester.resolve(result.value);
-      else requester.reject(errorOf(result));
+      if (result === undefined || !("value" in result)) return requester.reject(errorOf(result));
+      requester.done?.();
+      requester.resolve(result.value);
     },
     fail: requester.reject,
   };

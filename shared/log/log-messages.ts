@@ -25,13 +25,21 @@ export type CommitOperation =
       })
   | ({ readonly type: "append-batch"; readonly partitionId: number; readonly keepsProducer: boolean } & Stretch)
   | ({ readonly type: "call"; readonly call: ExtensionCall } & OfPart)
-  | { readonly type: "trim"; readonly partitionId: number; readonly before: Offset }
+  | {
+      readonly type: "trim";
+      readonly partitionId: number;
+      readonly before: Offset;
+      /** Note why, and stand or fall with it. */
+      readonly calls: readonly ExtensionCall[];
+    }
   | {
       readonly type: "retain";
       readonly partitionId: number;
       readonly bytesMax: number | undefined;
       readonly ageMsMax: number | undefined;
     }
+  /** Gives the end of what was stored longer ago. */
+  | { readonly type: "expired-end"; readonly partitionId: number; readonly ageMsMax: number }
   /** Notes how far the partition has come by now; gives the log's time. */
   | { readonly type: "mark-age"; readonly partitionId: number }
   | ({ readonly type: "replace-batches" } & ReplaceBatches & Stretch)

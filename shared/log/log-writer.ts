@@ -147,9 +147,11 @@ export class LogWriter {
       case "call":
         return this.#call(operation.call);
       case "trim":
-        return this.#trim(operation.partitionId, operation.before);
+        return this.#trim(operation.partitionId, operation.before, operation.calls);
       case "retain":
         return this.#retain(operation);
+      case "expired-end":
+        return this.#expiredEnd(operation.partitionId, operation.ageMsMax);
       case "mark-age":
         return this.#marks.mark(this.#seen(operation.partitionId));
       case "replace-batches":
@@ -338,24 +340,31 @@ export class LogWriter {
     return { baseOffset, lastOffset, duplicate: false };
   }
 
-  #trim(partitionId: number, before: Offset): Offset {
-    const place = this.#place(partitionId);
-    const start = Math.min(before, place.logEndOffset);
-    if (start > place.logStartOffset) {
+  #trim(partitionId: number, before: Offset, calls: readonly ExtensionCall[] = []): Offset {
+    const seen = this.#seen(partitionId);
+    // First, so that nothing has happened when one of them is refused.
+    for (const call of calls) this.#call(call);
+    const start = Math.min(before, seen.logEndOffset);
+    if (start > seen.logStartOffset) {
+      const place = this.#place(partitionId);
       place.logStartOffset = start;
       this.#statements.start.run(start, place.id);
       this.#sweepable.add(place.id);
     }
-    return place.logStartOffset;
+    return Math.max(start, seen.logStartOffset);
   }
 
   #retain({ partitionId, bytesMax, ageMsMax }: Extract<CommitOperation, { type: "retain" }>): Offset {
     const place = this.#seen(partitionId);
     const start = Math.max(
-      ageMsMax === undefined ? 0 : (this.#marks.endAt(partitionId, this.#marks.mark(place) - ageMsMax) ?? 0),
+      ageMsMax === undefined ? 0 : this.#expiredEnd(partitionId, ageMsMax),
       bytesMax === undefined || place.bytes <= bytesMax ? 0 : this.#startForBytes(place, bytesMax),
     );
     return start <= place.logStartOffset ? place.logStartOffset : this.#trim(partitionId, start);
+  }
+
+  #expiredEnd(partitionId: number, ageMsMax: number): Offset {
+    return this.#marks.endAt(partitionId, this.#marks.mark(this.#seen(partitionId)) - ageMsMax) ?? 0;
   }
 
   #startForBytes({ id, bytes }: Place, bytesMax: number): Offset {

@@ -66,6 +66,9 @@ export type CommitPart = {
   readonly failed: (error: Error) => void;
 };
 
+/** Why records go, for their books: in the same commit as the trim. `done`: it is durable so far, and nobody else has heard. */
+export type TrimNote = { readonly calls: readonly ExtensionCall[]; readonly done: () => void };
+
 export type MergedBatch = {
   /** One batch, base offset and offsets as in this log, no producer numbers. */
   readonly batch: Buffer;
@@ -147,8 +150,11 @@ export interface PartitionedLog {
     timestamp: Timestamp,
   ): Promise<{ offset: Offset; timestamp: Timestamp } | undefined>;
 
-  /** Moves the log start to `before` (at most the log end) and frees the batches that lie wholly before it. */
-  trim(partition: LogPartition, before: Offset): Promise<void>;
+  /**
+   * Moves the log start to `before` (at most the log end) and frees the batches that lie wholly before it. With what
+   * `note` calls, as one: both or neither is there after a crash.
+   */
+  trim(partition: LogPartition, before: Offset, note?: TrimNote): Promise<void>;
 
   /** Calls `listener` after each commit, and after a flush that follows it, with the partitions it changed. Returns the undo. */
   onCommit(listener: (changed: readonly LogPartition[]) => void): () => void;

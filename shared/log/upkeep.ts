@@ -2,10 +2,12 @@
 import { invariant } from "../invariant.ts";
 import type { ExtensionMethods, LogExtension } from "./extension.ts";
 import type { CommitOperation } from "./log-messages.ts";
+import type { ExtensionCall } from "./partitioned-log.ts";
 
 const FREEING: ReadonlySet<CommitOperation["type"]> = new Set([
   "trim",
   "retain",
+  "expired-end",
   "mark-age",
   "delete-topic",
   "expire-producers",
@@ -31,8 +33,12 @@ export class Upkeep {
   }
 
   has(operation: CommitOperation): boolean {
-    if (operation.type !== "call") return FREEING.has(operation.type);
-    const { extension, method } = operation.call;
+    if (operation.type === "call") return this.#isUpkeep(operation.call);
+    if (operation.type === "trim" && !operation.calls.every((call) => this.#isUpkeep(call))) return false;
+    return FREEING.has(operation.type);
+  }
+
+  #isUpkeep({ extension, method }: ExtensionCall): boolean {
     return this.#methods.has(`${extension}.${method}`);
   }
 

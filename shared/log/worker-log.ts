@@ -12,7 +12,7 @@ import type { Offset, Partition, ProducerId, Timestamp } from "../ids.ts";
 import { invariant } from "../invariant.ts";
 import type { Durability } from "../record.ts";
 import { CommitGatherer } from "./commit-gatherer.ts";
-import type { Commit } from "./commit-gatherer.ts";
+import type { Commit, Requester } from "./commit-gatherer.ts";
 import { CommitPacer } from "./commit-pacer.ts";
 import type { CommitPace } from "./commit-pacer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
@@ -40,6 +40,7 @@ import type {
   MergedBatch,
   MergeRequest,
   PartitionedLog,
+  TrimNote,
 } from "./partitioned-log.ts";
 import { ReadableEnds } from "./readable-ends.ts";
 import type { RetentionPolicy } from "./retention.ts";
@@ -178,13 +179,9 @@ export class WorkerLog implements PartitionedLog {
     durability: Durability,
     { keepsProducer = false }: { keepsProducer?: boolean } = {},
   ): Promise<LogAppended> {
-    return new Promise((resolve, reject) => {
-      this.#refuseWhenClosed();
-      const settle = resolve as (value: unknown) => void;
-      const append = { partitionId: partition.id, batch, keepsProducer };
-      this.#gatherer.addBatch(append, { durability, resolve: settle, reject });
-      this.#request();
-    });
+    const append = { partitionId: partition.id, batch, keepsProducer };
+    const appended = this.#queue(durability, (requester) => this.#gatherer.addBatch(append, requester));
+    return appended as Promise<LogAppended>;
   }
 
   addSource(source: CommitSource): { request(): void } {
@@ -263,8 +260,14 @@ export class WorkerLog implements PartitionedLog {
     await this.#submit({ type: "expire-producers" }, "os");
   }
 
-  async trim(partition: LogPartition, before: Offset): Promise<void> {
-    await this.#submit({ type: "trim", partitionId: partition.id, before }, "os");
+  async trim(partition: LogPartition, before: Offset, note?: TrimNote): Promise<void> {
+    const operation = { type: "trim", partitionId: partition.id, before, calls: note?.calls ?? [] } as const;
+    await this.#queue("os", (to) => this.#gatherer.addOperation(operation, { ...to, done: note?.done }));
+  }
+
+  /** Before it, everything was stored longer ago than that. */
+  async expiredEnd(partition: LogPartition, ageMsMax: number): Promise<Offset> {
+    return (await this.#submit({ type: "expired-end", partitionId: partition.id, ageMsMax }, "os")) as Offset;
   }
 
   /** Applies retention to the head of a partition. */
@@ -330,12 +333,8 @@ export class WorkerLog implements PartitionedLog {
     return cleaner.askCleaner(query);
   }
 
-  #replace(replace: ReplaceBatches, bytes: Uint8Array): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#refuseWhenClosed();
-      this.#gatherer.addReplacement(replace, bytes, { durability: "os", resolve: () => resolve(), reject });
-      this.#request();
-    });
+  async #replace(replace: ReplaceBatches, bytes: Uint8Array): Promise<void> {
+    await this.#queue("os", (requester) => this.#gatherer.addReplacement(replace, bytes, requester));
   }
 
   #listener(): LogThreadListener {
@@ -416,9 +415,14 @@ export class WorkerLog implements PartitionedLog {
   }
 
   #submit(operation: CommitOperation, durability: Durability): Promise<unknown> {
+    return this.#queue(durability, (requester) => this.#gatherer.addOperation(operation, requester));
+  }
+
+  /** `add` gives the gatherer what the next commit is to bring, and who waits for it. */
+  #queue(durability: Durability, add: (requester: Requester) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
       this.#refuseWhenClosed();
-      this.#gatherer.addOperation(operation, { durability, resolve, reject });
+      add({ durability, resolve, reject });
       this.#request();
     });
   }

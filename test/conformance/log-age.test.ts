@@ -55,6 +55,18 @@ suite("retention by age", () => {
     assert.equal(at.logStartOffset, 3);
   });
 
+  test("the end of what is too old is told without anything being taken away", async (t) => {
+    const { log, at } = await withTopic(t);
+    await log.append(at, batchAt(0), "fsync");
+    assert.equal(await log.expiredEnd(at, DAY_MS), 0);
+    await pass(log, 12 * HOUR_MS);
+    await log.append(at, batchAt(0), "fsync");
+    assert.equal(await log.expiredEnd(at, DAY_MS), 0);
+    await pass(log, 12 * HOUR_MS);
+    assert.equal(await log.expiredEnd(at, DAY_MS), 1);
+    assert.equal(at.logStartOffset, 0);
+  });
+
   test("nothing grows old because the hub's clock is set ahead, or ahead and back, while it runs or is off", async (t) => {
     const { log, directory, at } = await withTopic(t);
     await log.append(at, batchAt(0), "fsync");

@@ -266,6 +266,21 @@ test("trim: the head goes, offsets are never used again, not even after an empty
   await waitUntil(() => reopened.bytes === left?.length, { what: "only the new batch to be left", deadlineMs: 5000 });
 });
 
+test("trim: why records go is noted in the same commit, and told before others hear of it", async (t) => {
+  const { log, at } = await withTopic(t);
+  await log.append(at, batchOf(["a", "b"]), "fsync");
+  const call = (value: unknown) => ({ extension: "test", method: "put", args: { name: "why", value } });
+  const get = () => log.query({ extension: "test", method: "get", args: "why" });
+  const heard: string[] = [];
+  const stop = log.onCommit(() => heard.push("others"));
+  const done = (): void => void heard.push(`done, from ${at.logStartOffset}`);
+  await assert.rejects(log.trim(at, 1, { calls: [call(null)], done }), { code: "UNEXPECTED" });
+  assert.deepEqual([at.logStartOffset, await get(), heard], [0, undefined, []]);
+  await log.trim(at, 1, { calls: [call("overflow")], done });
+  stop();
+  assert.deepEqual([at.logStartOffset, await get(), heard], [1, "overflow", ["done, from 1", "others"]]);
+});
+
 test("retention: by size whole batches go from the head", async (t) => {
   const { log, at } = await withTopic(t);
   for (let i = 0; i < 10; i++) await log.append(at, batchOf([String(i)], i * 1000), "fsync");

@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { PROVEN_AFTER, SLOT_COUNT } from "../../agent/ingest/duplicate-window-table.ts";
+import { LEDGER_EXTENSION } from "../../agent/ledger/ledger-table.ts";
+import type { LedgerContents } from "../../agent/ledger/ledger-table.ts";
 import { isProvisional, PROVISIONAL_END } from "../../shared/batch/provisional-time.ts";
 import { QUALITY_HEADER } from "../../shared/batch/merge.ts";
 import { decodeRecords } from "../../shared/batch/records.ts";
@@ -41,12 +43,13 @@ export async function judge(world: AgentWorld): Promise<Findings> {
     for (const { name } of records) stored.set(name, (stored.get(name) ?? 0) + 1);
     checkOrder(world, place, records);
     const left = records.filter((_, offset) => !isDeclared(world, partition, offset));
-    const atHub = recordsAtHub(world, topic, index);
+    const atHub = recordsAtHub(world.engine, topic, index);
     const names = (list: readonly Record[]): string[] => list.map(({ name }) => name);
     assert.deepEqual(names(atHub), names(left), `${place}: the hub has what was stored and not declared, in its order`);
     for (const record of atHub) checkTime(world, record, findings);
     findings.records += atHub.length;
     findings.declared += records.length - left.length;
+    checkReasons(world, partition);
     const books = await checkBooks(world, partition, atHub.length);
     unstored.set(topic, (unstored.get(topic) ?? 0) + books.unstored);
   }
@@ -56,6 +59,34 @@ export async function judge(world: AgentWorld): Promise<Findings> {
   }
   assert.deepEqual(world.alarms, []);
   return findings;
+}
+
+/** What is gone and not at the hub is in the agent's own ledger, also before it hears the hub. @throws AssertionError. */
+export function judgeLedger({ disk, engine }: AgentWorld): void {
+  const { rows } = disk.query({ extension: LEDGER_EXTENSION, method: "load", args: undefined }) as LedgerContents;
+  for (const { topic, partition, logStartOffset, everything } of disk.partitions) {
+    const atHub = new Set(recordsAtHub(engine, topic, partition).map(({ name }) => name));
+    const own = rows.filter((row) => row.topic === topic && row.partition === partition);
+    const records = recordsOf(everything.map(({ batch }) => batch));
+    for (const [offset, { name }] of records.slice(0, logStartOffset).entries()) {
+      const isNoted = own.some(({ from, to }) => from <= offset && offset <= to);
+      assert.ok(
+        isNoted || atHub.has(name),
+        `${topic}/${partition}: ${offset} is gone, and the ledger does not say why`,
+      );
+    }
+  }
+}
+
+/** A range was removed for the reason that the hub was told. */
+function checkReasons({ losses }: AgentWorld, { topic, partition, trims }: StoredPartition): void {
+  for (const { from, to, reason, ...at } of losses) {
+    if (at.topic !== topic || at.partition !== partition || (reason !== "overflow" && reason !== "expired")) continue;
+    for (let offset = from; offset <= to; offset++) {
+      const trim = trims.find((each) => each.from <= offset && offset < each.end);
+      assert.equal(reason, trim?.reason, `${topic}/${partition}: why ${offset} is gone`);
+    }
+  }
 }
 
 type Counts = { -readonly [Key in keyof Findings]: number };
@@ -176,11 +207,11 @@ function split(name: string): [client: string, sequence: number] {
   return [client, Number(sequence)];
 }
 
-function recordsAtHub(world: AgentWorld, topic: string, partition: number): Record[] {
-  if (!world.engine.topics.has(topic)) return [];
+function recordsAtHub(engine: AgentWorld["engine"], topic: string, partition: number): Record[] {
+  if (!engine.topics.has(topic)) return [];
   const at = { topic, partition };
-  const { logStartOffset: offset } = world.engine.offsets(at);
-  return recordsOf(world.engine.read({ ...at, offset, bytesMax: 2 ** 30, atLeastOne: true }).batches);
+  const { logStartOffset: offset } = engine.offsets(at);
+  return recordsOf(engine.read({ ...at, offset, bytesMax: 2 ** 30, atLeastOne: true }).batches);
 }
 
 function recordsOf(batches: readonly Buffer[]): Record[] {

@@ -7,6 +7,7 @@
  *                          ▲           │ memory-disk               │
  *                          └── agent-clock ◀── virtual-gateway     └─▶ the hub's ledger
  */
+import { Expiry } from "../../agent/buffer/expiry.ts";
 import { Ingest } from "../../agent/ingest/ingest.ts";
 import { DuplicateWindow } from "../../agent/ingest/duplicate-window.ts";
 import { QosTwoPackets } from "../../agent/ingest/qos-two-packets.ts";
@@ -28,6 +29,8 @@ import type { DeclaredLoss } from "../../hub/uplink/loss-ledger.ts";
 import { AgentRegistry } from "../../hub/uplink/registry.ts";
 import type { Clock } from "../../shared/clock.ts";
 import { toStreamError } from "../../shared/errors.ts";
+import type { Offset } from "../../shared/ids.ts";
+import type { LogPartition } from "../../shared/log/partitioned-log.ts";
 import type { Logger } from "../../shared/logger.ts";
 import { decodeAgentFrame, decodeHubFrame, encodeFrame } from "../../shared/uplink/frame-codec.ts";
 import { ledgerOf } from "./hub-ledger.ts";
@@ -69,6 +72,7 @@ type AgentProcess = {
   readonly store: EpochStore;
   readonly runner: CoreRunner;
   readonly ingest: Ingest;
+  readonly expiry: Expiry;
   readonly window: IncomingWindow;
 };
 
@@ -209,7 +213,18 @@ export class AgentWorld {
     ingest.onRoom(() => this.#readOn(this.publishers, ingest));
     const limitLog = new LimitLog(mqttLimitDefaults, logger, clock);
     const window = new IncomingWindow(qosTwo, QOS_TWO_PACKETS_MAX, limitLog);
-    return { log, clock, time, ledger, store, runner, ingest, window };
+    const expiry = new Expiry({
+      log: {
+        topics: log.topics,
+        trim: log.trim.bind(log),
+        expiredEnd: async (partition) => this.#expiredEnd(partition),
+      },
+      ledger,
+      pendingFrom: (partition) => runner.settled(partition),
+      ageMsMax: 0,
+      logger,
+    });
+    return { log, clock, time, ledger, store, runner, ingest, expiry, window };
   }
 
   /** The uplink, too, tries again with the ends of the start (uplink-runner.ts). */
@@ -251,6 +266,11 @@ export class AgentWorld {
   breakDisk(isStored: boolean): void {
     this.#agent?.log.breakDown(isStored);
     this.kill();
+  }
+
+  /** Chance says what is too old. */
+  #expiredEnd({ logStartOffset, logEndOffset }: LogPartition): Offset {
+    return logStartOffset + Math.floor((this.#options.random() * (logEndOffset - logStartOffset)) / 2);
   }
 
   /** What is at hand is done first: nothing in a process takes as long as that. */

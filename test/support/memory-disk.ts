@@ -7,6 +7,7 @@ import Database from "better-sqlite3";
 import { duplicateExtension } from "../../agent/ingest/duplicate-window-blocks.ts";
 import { qosTwoExtension } from "../../agent/ingest/qos-two-packets.ts";
 import { ledgerTable } from "../../agent/ledger/ledger-table.ts";
+import type { LossRow } from "../../agent/ledger/loss-row.ts";
 import { clockTable } from "../../agent/time/clock-table.ts";
 import { epochTable } from "../../agent/uplink/epoch-table.ts";
 import { BatchMerger } from "../../shared/batch/merge.ts";
@@ -20,8 +21,11 @@ import type { ExtensionMethods } from "../../shared/log/extension.ts";
 import type { CommitOperation, OperationResult, PartitionPlace } from "../../shared/log/log-messages.ts";
 import type { ExtensionCall, MergedBatch, MergeRequest } from "../../shared/log/partitioned-log.ts";
 import { Upkeep } from "../../shared/log/upkeep.ts";
+import type { LossReason } from "../../shared/uplink/frames.ts";
 
 export type StoredBatch = { readonly baseOffset: Offset; readonly lastOffset: Offset; readonly batch: Buffer };
+
+export type Trimmed = { readonly from: Offset; readonly end: Offset; readonly reason: LossReason | undefined };
 
 export type StoredPartition = {
   readonly id: number;
@@ -29,6 +33,8 @@ export type StoredPartition = {
   readonly partition: number;
   /** What is not trimmed. */
   batches: StoredBatch[];
+  /** What was trimmed, and why, as far as it was noted. Ends are exclusive. */
+  trims: Trimmed[];
   /** Everything that was ever stored and not forgotten, for the judge. */
   everything: StoredBatch[];
   logStartOffset: Offset;
@@ -127,16 +133,16 @@ export class MemoryDisk {
       case "trim": {
         const partition = this.#partition(operation.partitionId);
         changed.add(partition);
-        const start = Math.max(partition.logStartOffset, Math.min(operation.before, partition.logEndOffset));
-        partition.logStartOffset = start;
-        partition.batches = partition.batches.filter(({ lastOffset }) => lastOffset >= start);
+        for (const call of operation.calls) this.#call(call);
+        trim(partition, operation);
         return undefined;
       }
       case "create-topic": {
         const { topic, partitionCount } = operation;
         const made = Array.from({ length: partitionCount }, (_, partition) => {
           const id = this.#partitions.length + 1 + partition;
-          return { id, topic: topic.name, partition, batches: [], everything: [], logStartOffset: 0, logEndOffset: 0 };
+          const ends = { logStartOffset: 0, logEndOffset: 0 };
+          return { id, topic: topic.name, partition, batches: [], trims: [], everything: [], ...ends };
         });
         this.#partitions.push(...made);
         return made.map(placeOf);
@@ -171,6 +177,15 @@ function prepared(database: Database.Database): ReadonlyMap<string, ExtensionMet
   return new Map(extensions.map(({ name, prepare }) => [name, prepare(database)]));
 }
 
+function trim(partition: StoredPartition, { before, calls }: Extract<CommitOperation, { type: "trim" }>): void {
+  const from = partition.logStartOffset;
+  const end = Math.max(from, Math.min(before, partition.logEndOffset));
+  const [row] = calls.flatMap(({ args }) => args as readonly LossRow[]);
+  partition.trims.push({ from, end, reason: row?.reason });
+  partition.logStartOffset = end;
+  partition.batches = partition.batches.filter(({ lastOffset }) => lastOffset >= end);
+}
+
 function append(partition: StoredPartition, batch: Buffer): unknown {
   const baseOffset = partition.logEndOffset;
   stampOffset(batch, baseOffset);
@@ -188,5 +203,6 @@ export function placeOf({ id, topic, partition, batches, ...ends }: StoredPartit
 }
 
 function copyOf(source: StoredPartition): StoredPartition {
-  return { ...source, batches: [...source.batches], everything: [...source.everything] };
+  const { batches, trims, everything } = source;
+  return { ...source, batches: [...batches], trims: [...trims], everything: [...everything] };
 }

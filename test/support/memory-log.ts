@@ -17,6 +17,7 @@ import type {
   LogTopic,
   MergedBatch,
   MergeRequest,
+  TrimNote,
 } from "../../shared/log/partitioned-log.ts";
 import type { Durability } from "../../shared/record.ts";
 import { placeOf } from "./memory-disk.ts";
@@ -115,8 +116,13 @@ export class MemoryLog {
     return this.#disk.readMerged(request);
   }
 
-  async trim({ id }: LogPartition, before: number): Promise<void> {
-    await this.#submit({ type: "trim", partitionId: id, before }, "os");
+  trim({ id }: LogPartition, before: number, note?: TrimNote): Promise<void> {
+    const calls = structuredClone(note?.calls ?? []);
+    return new Promise((resolve, reject) => {
+      const operation = { type: "trim", partitionId: id, before, calls } as const;
+      this.#gatherer.addOperation(operation, { durability: "os", done: note?.done, resolve: () => resolve(), reject });
+      this.#isRequested = true;
+    });
   }
 
   onCommit(listener: (changed: readonly LogPartition[]) => void): () => void {

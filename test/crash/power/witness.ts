@@ -78,6 +78,7 @@ export const findingKinds = [
   "damaged",
   "returned",
   "committed",
+  "noted",
 ] as const;
 export type Finding = { readonly kind: (typeof findingKinds)[number]; readonly text: string };
 

@@ -9,7 +9,7 @@ import { seededRandom } from "../../../bin/demo/random.ts";
 import type { RouteConfig } from "../../../agent/ingest/route.ts";
 import { RESTORED_MS } from "../../../agent/time/clock-state.ts";
 import { AgentWorld } from "../../support/agent-world.ts";
-import { judge } from "../../support/agent-judge.ts";
+import { judge, judgeLedger } from "../../support/agent-judge.ts";
 import type { Findings } from "../../support/agent-judge.ts";
 import type { PublisherOptions, Qos } from "../../support/virtual-publisher.ts";
 import { onCleanUp } from "../../support/clean-up.ts";
@@ -41,7 +41,7 @@ const routes: readonly RouteConfig[] = [
 const topics = ["oldest", "newest", "block", "dear"];
 
 type Faults = {
-  /** The log has little room, and the hub is away for long. */
+  /** The log has little room, some of what is in it is too old, and the hub is away for long. */
   readonly overflow?: boolean;
   /** Commits are refused for want of room, or break the disk. */
   readonly disk?: boolean;
@@ -107,6 +107,7 @@ class History {
     else if (kind < 0.7) this.#moveLog();
     else if (kind < 0.9) await world.deliver();
     else if (kind < 0.92) publisher.disconnect();
+    else if (kind < 0.925 && this.#faults.overflow === true) this.#expire();
     else if (kind < 0.95) await this.#pass();
     else if (kind < 0.97) {
       if (this.#chance(this.#faults.overflow === true ? 0.3 : 0.8)) world.connect();
@@ -131,12 +132,18 @@ class History {
     await this.world.advance(long ? this.#below(700 * SECOND_MS) : this.#below(2 * SECOND_MS));
   }
 
+  /** A disk that fails meanwhile ends the program. */
+  #expire(): void {
+    void this.world.agent?.expiry.check().catch(() => undefined);
+  }
+
   async #start(): Promise<void> {
     const isHurt = this.#chance(0.3);
     await this.world.startAgent({
       stepsMax: isHurt && this.#faults.kills === true ? this.#below(12) : Infinity,
       isFull: () => this.#faults.disk === true && this.#chance(0.2),
     });
+    judgeLedger(this.world);
   }
 
   #cutPower(): void {

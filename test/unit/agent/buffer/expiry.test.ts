@@ -9,7 +9,7 @@ import { onCleanUp } from "../../../support/clean-up.ts";
 import { memoryLedger } from "../../../support/memory-ledger.ts";
 import { ManualLog } from "../ingest/manual-log.ts";
 
-/** A partition of a hundred records, of which retention takes the first forty. */
+/** A partition of a hundred records, of which the first forty are too old. */
 async function start(t: TestContext, pendingFrom: number) {
   const log = new ManualLog();
   await log.createTopic({ name: "t", partitionCount: 1 });
@@ -18,14 +18,13 @@ async function start(t: TestContext, pendingFrom: number) {
   const ledger = await memoryLedger();
   const expiring: ExpiryOptions["log"] = {
     topics: log.topics,
-    call: log.call.bind(log),
-    markAge: async () => {
-      asked.push("mark");
-      return 0;
+    expiredEnd: async (_, ageMsMax) => {
+      asked.push(`older than ${ageMsMax}`);
+      return 40;
     },
-    retain: async (partition, { ageMsMax, bytesMax }) => {
-      asked.push(`retain ${ageMsMax} ${bytesMax}`);
-      Object.assign(partition, { logStartOffset: 40 } satisfies Partial<LogPartition>);
+    trim: async (partition, before, note) => {
+      asked.push(`trim ${before}, ${note?.calls.length ?? 0} calls`);
+      await log.trim(partition, before, note);
     },
   };
   const options = { ledger, pendingFrom: () => pendingFrom, ageMsMax: 5000, logger: silentLogger() };
@@ -37,16 +36,18 @@ async function start(t: TestContext, pendingFrom: number) {
 test("expiry: what the hub did not get in time goes, and is in the ledger as expired", async (t) => {
   const { expiry, ledger, asked } = await start(t, 10);
   await expiry.check();
-  assert.deepEqual(asked, ["mark", "retain 5000 undefined"]);
+  assert.deepEqual(asked, ["older than 5000", "trim 40, 1 calls"]);
   assert.deepEqual(ledger.counts(), [{ topic: "t", reason: "expired", records: 30 }]);
   await expiry.check();
+  assert.deepEqual(asked.slice(2), ["older than 5000"]);
   assert.deepEqual(ledger.counts(), [{ topic: "t", reason: "expired", records: 30 }]);
 });
 
 test("expiry: what the hub had is no loss", async (t) => {
-  const { expiry, ledger } = await start(t, 60);
+  const { expiry, ledger, asked } = await start(t, 60);
   await expiry.check();
   assert.deepEqual(ledger.counts(), []);
+  assert.deepEqual(asked, ["older than 5000", "trim 40, 0 calls"]);
 });
 
 test("expiry: it looks by itself, until it is stopped", async (t) => {
@@ -59,8 +60,9 @@ test("expiry: it looks by itself, until it is stopped", async (t) => {
   };
   await tick();
   await tick();
-  assert.equal(asked.length, 4);
+  const looks = (): number => asked.filter((each) => each.startsWith("older")).length;
+  assert.equal(looks(), 2);
   expiry.stop();
   await tick();
-  assert.equal(asked.length, 4);
+  assert.equal(looks(), 2);
 });

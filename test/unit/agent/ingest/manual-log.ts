@@ -10,6 +10,7 @@ import type {
   LogPartition,
   LogTopic,
   PartitionedLog,
+  TrimNote,
 } from "../../../../shared/log/partitioned-log.ts";
 import type { StoredRecord } from "../../../../shared/record.ts";
 
@@ -91,12 +92,14 @@ export class ManualLog implements Pick<
   }
 
   /** Moves the log start and frees as many bytes as the share of the records that go. */
-  trim(partition: LogPartition, before: Offset): Promise<void> {
+  trim(partition: LogPartition, before: Offset, note?: TrimNote): Promise<void> {
     this.trims.push({ partition, before });
+    this.calls.push(...(note?.calls ?? []));
     const moved = partition as Mutable<LogPartition>;
     const count = moved.logEndOffset - moved.logStartOffset;
     moved.bytes = Math.round((moved.bytes * (moved.logEndOffset - before)) / count);
     moved.logStartOffset = before;
+    note?.done();
     return Promise.resolve();
   }
 

@@ -27,13 +27,15 @@ async function start(t: TestContext, confirmedRowsMax?: number) {
     };
     const drop = (records: number, offset = 5) =>
       commit(ledger.planDrops([{ ...at, at: offset, reason: "overflow", records }]));
-    const declare = ({ ranges = [], from = 0, settled = 0, hubRecords, isForgetful = false }: Declared) => {
-      const part = { ranges, from, epoch: 1, own: [{ start: 0, end: Infinity }] };
+    const planned = ({ ranges = [], from = 0, settled = 0, end = Infinity, hubRecords, ...how }: Declared) => {
+      const part = { ranges, from, settled: end, epoch: 1, own: [{ start: 0, end: Infinity }] };
+      const isForgetful = how.isForgetful ?? false;
       const recount = hubRecords === undefined ? undefined : { settled, hubRecords, isForgetful };
-      return commit(ledger.planDeclaration({ ...at, parts: [part], recount }));
+      return ledger.planDeclaration({ ...at, parts: [part], recount });
     };
+    const declare = (declared: Declared) => commit(planned(declared));
     const open = () => ledger.open(at).map(({ from, to, records }) => [from, to, records]);
-    return { log, ledger, commit, drop, declare, open };
+    return { log, ledger, commit, drop, planned, declare, open };
   };
   return { ...(await load()), again: load, pass: (ms: number) => void (nowMs += ms) };
 }
@@ -42,6 +44,8 @@ type Declared = {
   readonly ranges?: DeclarationPart["ranges"];
   readonly from?: number;
   readonly settled?: number;
+  /** Where it ends: what lies behind it goes on. */
+  readonly end?: number;
   readonly hubRecords?: number;
   readonly isForgetful?: boolean;
 };
@@ -108,6 +112,58 @@ test("loss ledger: no two drops of one partition look alike to the hub, though t
   await next.drop(1);
   await note(next.ledger);
   assert.deepEqual(seen, [1000, 1001, 1002]);
+});
+
+test("loss ledger: two trims on their way at once each keep what they take, for their own reason", async (t) => {
+  const { ledger, commit, declare } = await start(t);
+  await commit(ledger.planTrim(at, { from: 0, end: 10, reason: "overflow" }));
+  const expired = ledger.planTrim(at, { from: 10, end: 20, reason: "expired" });
+  const overflow = ledger.planTrim(at, { from: 10, end: 30, reason: "overflow" });
+  await commit(expired);
+  await commit(overflow);
+  await declare({ ranges: [{ from: 0, to: 29, reason: "overflow" }], end: 30 });
+  assert.deepEqual(
+    ledger.open(at).map(({ from, to, reason }) => [from, to, reason]),
+    [
+      [0, 9, "overflow"],
+      [10, 19, "expired"],
+      [20, 29, "overflow"],
+    ],
+  );
+  const failed = ledger.planTrim(at, { from: 30, end: 40, reason: "overflow" });
+  failed.cancel();
+  await commit(ledger.planTrim(at, { from: 30, end: 50, reason: "overflow" }));
+  await commit(ledger.planTrim(at, { from: 50, end: 60, reason: "overflow" }));
+  assert.deepEqual(
+    ledger.rows(10).map(({ from, to, state }) => [from, to, state])[0],
+    [30, 59, "provisional"],
+    "one row as long as they come one after another",
+  );
+});
+
+test("loss ledger: a declaration leaves alone what is trimmed while it is on its way", async (t) => {
+  const { ledger, commit, planned, declare, again } = await start(t);
+  await commit(ledger.planTrim(at, { from: 0, end: 10, reason: "expired" }));
+  const growing = ledger.planTrim(at, { from: 10, end: 20, reason: "expired" });
+  const first = planned({ ranges: [{ from: 0, to: 9, reason: "overflow" }], end: 10 });
+  await commit(growing);
+  await commit(first);
+  // Trimmed by the time it is planned, and not yet known to who declares.
+  await declare({ from: 10, end: 10 });
+  const next = await again();
+  for (const each of [ledger, next.ledger]) {
+    const provisional = each.rows(10).find(({ state }) => state === "provisional");
+    assert.equal(provisional?.to, 19);
+  }
+  await declare({ ranges: [{ from: 10, to: 19, reason: "overflow" }], from: 10, end: 20 });
+  assert.deepEqual(
+    ledger.rows(10).map(({ from, to, reason, state }) => [from, to, reason, state]),
+    [
+      [10, 19, "expired", "open"],
+      [0, 9, "expired", "open"],
+    ],
+  );
+  assert.equal((await again()).ledger.rows(10).length, 2);
 });
 
 test("loss ledger: what made room is provisional until the hub has said where it stands", async (t) => {

@@ -1,24 +1,26 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { CommitOperation } from "../../../../shared/log/log-messages.ts";
+import type { ExtensionCall } from "../../../../shared/log/partitioned-log.ts";
 import { Upkeep } from "../../../../shared/log/upkeep.ts";
 
 const none = (): undefined => undefined;
 const books = { name: "books", schema: "", upkeep: ["settle"], prepare: () => ({ settle: none, put: none }) };
 const methods = new Map([["books", books.prepare()]]);
+const callOf = (method: string): ExtensionCall => ({ extension: "books", method, args: undefined });
 const called = (method: string, part?: number): CommitOperation => ({
   type: "call",
-  call: { extension: "books", method, args: undefined },
+  call: callOf(method),
   ...(part === undefined ? {} : { part }),
 });
 
 test("upkeep: what frees, and the methods that an extension names", () => {
   const upkeep = new Upkeep([books], methods);
-  const trim: CommitOperation = { type: "trim", partitionId: 1, before: 5 };
-  const operations = [trim, called("settle"), called("put")];
-  assert.deepEqual(operations.map(upkeep.of(operations)), [true, true, false]);
+  const trim = (...calls: ExtensionCall[]): CommitOperation => ({ type: "trim", partitionId: 1, before: 5, calls });
+  const operations = [trim(), called("settle"), called("put"), trim(callOf("settle")), trim(callOf("put"))];
+  assert.deepEqual(operations.map(upkeep.of(operations)), [true, true, false, true, false]);
   const filling = operations.map((each) => upkeep.fills(each));
-  assert.deepEqual(filling, [false, false, true]);
+  assert.deepEqual(filling, [false, false, true, false, true]);
   assert.equal(upkeep.fills({ type: "replace-batches", partitionId: 1, replacements: [], from: 0, to: 0 }), false);
 });
 
