@@ -12,6 +12,7 @@ import { PRODUCER_EXPIRY_MS } from "../../shared/log/producer-states.ts";
 import { LOG_FORMAT } from "../../shared/log/schema.ts";
 import type { WorkerLog } from "../../shared/log/worker-log.ts";
 import { always, appendAll, batchOf, consume, show } from "../support/compacting.ts";
+import { addFormat1Producers, makeFormat1 } from "../support/old-formats.ts";
 import { openLog } from "../support/open-log.ts";
 import { tempDir } from "../support/temp-dir.ts";
 
@@ -224,34 +225,15 @@ suite("states of producers", () => {
 });
 
 suite("the log's format", () => {
-  /** What version 1 made, and a log of it. */
-  function makeFormat1(directory: string): void {
+  /** With a batch and two producers. */
+  function makeOldLog(directory: string): void {
     mkdirSync(directory, { recursive: true });
-    const database = new Database(path.join(directory, "log.db"));
-    database.pragma("journal_mode = WAL");
-    database.pragma("user_version = 1");
-    database.exec(`
-      CREATE TABLE meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-      CREATE TABLE topic (name TEXT PRIMARY KEY, id BLOB NOT NULL, config TEXT NOT NULL) WITHOUT ROWID;
-      CREATE TABLE partition (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, partition INTEGER NOT NULL,
-        log_start_offset INTEGER NOT NULL DEFAULT 0, counted_end INTEGER NOT NULL DEFAULT 0,
-        counted_bytes INTEGER NOT NULL DEFAULT 0, UNIQUE (topic, partition));
-      CREATE TABLE doomed (partition_id INTEGER PRIMARY KEY);
-      CREATE TABLE batch (key INTEGER PRIMARY KEY, last_offset_delta INTEGER NOT NULL, max_timestamp INTEGER NOT NULL,
-        bytes BLOB NOT NULL);
-      CREATE TABLE compaction (partition_id INTEGER PRIMARY KEY, first_dirty_offset INTEGER NOT NULL,
-        clean_from INTEGER NOT NULL, clean_bytes INTEGER NOT NULL, last_horizon INTEGER);
-      CREATE TABLE producer (partition_id INTEGER NOT NULL, producer_id INTEGER NOT NULL, state TEXT NOT NULL,
-        updated_at INTEGER NOT NULL, PRIMARY KEY (partition_id, producer_id)) WITHOUT ROWID;
-      INSERT INTO meta VALUES ('producer-id', 3);
-      INSERT INTO topic VALUES ('events', zeroblob(16), '{}');
-      INSERT INTO partition (id, topic, partition) VALUES (1, 'events', 0);
-    `);
+    const database = makeFormat1(path.join(directory, "log.db"));
+    database.exec("INSERT INTO topic VALUES ('events', zeroblob(16), '{}')");
+    database.exec("INSERT INTO partition (id, topic, partition) VALUES (1, 'events', 0)");
     const batch = batchAt(Date.now() - YEAR_MS);
     database.prepare("INSERT INTO batch VALUES (?, 0, 0, ?)").run(1n << 42n, batch);
-    const state = `{"epoch":0,"lastSequence":4,"recent":[]}`;
-    const insert = database.prepare("INSERT INTO producer VALUES (1, ?, ?, ?)");
-    for (const id of [3n, 4n]) insert.run(id, state, Date.now());
+    addFormat1Producers(database, [3n, 4n], 3);
     database.close();
   }
 
@@ -266,7 +248,7 @@ suite("the log's format", () => {
 
   test("a log of the version before is brought to this one, with all that is in it", async (t) => {
     const directory = path.join(tempDir(t), "log");
-    makeFormat1(directory);
+    makeOldLog(directory);
     const log = await openLog(t, directory);
     const at = log.partition("events", 0);
     assert.deepEqual([at.logStartOffset, at.logEndOffset], [0, 1]);
@@ -297,7 +279,7 @@ suite("the log's format", () => {
 
   test("an upgrade that fails leaves the log as it was", async (t) => {
     const directory = path.join(tempDir(t), "log");
-    makeFormat1(directory);
+    makeOldLog(directory);
     const database = new Database(path.join(directory, "log.db"));
     // The last step of the upgrade cannot be done.
     database.exec("CREATE VIEW age_mark AS SELECT 1; CREATE VIEW producer_by_id AS SELECT 1");

@@ -11,6 +11,7 @@
  *   damaged    bytes or pages are wrong: readers pass them by and tell, but on a disk that keeps its promises there are none
  *   returned   of a key of a compacted topic there is only something older than what was acknowledged or shown last
  *   committed  a group's offset is behind what was acknowledged, ahead of what anybody committed, or of the log
+ *   noted      what is gone is not in the ledger, or too much is (power-full-log.test.ts)
  */
 import { checkCompacted } from "./compacted-topic.ts";
 import type { KeyedRecord } from "./compacted-topic.ts";
