@@ -19,8 +19,8 @@ export type FarLinkOptions = {
   readonly bytesPerSecond: number;
   /** One way. */
   readonly delayMs: number;
-  /** How long a connection lasts, by its number from 0 on. */
-  readonly lastsMs: (connection: number) => number;
+  /** How many bytes towards the target a connection lasts, by its number from 0 on. */
+  readonly lastsBytes: (connection: number) => number;
 };
 
 export class FarLink {
@@ -56,8 +56,8 @@ export class FarLink {
   }
 
   #join(source: Socket): void {
-    const { targetPort, bytesPerSecond, delayMs, lastsMs } = this.#options;
-    const lasts = lastsMs(this.connections++);
+    const { targetPort, bytesPerSecond, delayMs, lastsBytes } = this.#options;
+    let leftBytes = lastsBytes(this.connections++);
     const target = connect(targetPort, "127.0.0.1");
     const timers = new Set<NodeJS.Timeout>();
     const later = (ms: number, work: () => void): void => {
@@ -71,10 +71,12 @@ export class FarLink {
     let carriedAt = performance.now();
     const carry = (): void => {
       const now = performance.now();
-      const turn = waiting.subarray(0, Math.floor(((now - carriedAt) * bytesPerSecond) / 1000));
+      const turn = waiting.subarray(0, Math.min(leftBytes, Math.floor(((now - carriedAt) * bytesPerSecond) / 1000)));
       carriedAt = now;
       waiting = waiting.subarray(turn.length);
       this.carriedBytes += turn.length;
+      leftBytes -= turn.length;
+      if (leftBytes === 0) source.destroy();
       if (turn.length > 0) later(delayMs, () => target.write(turn));
       if (waiting.length <= LINK_BYTES_MAX) source.resume();
     };
@@ -84,7 +86,6 @@ export class FarLink {
       if (waiting.length > LINK_BYTES_MAX) source.pause();
     });
     target.on("data", (bytes: Buffer) => later(delayMs, () => source.write(bytes)));
-    if (lasts < Infinity) later(lasts, () => source.destroy());
     const ends = [source, target];
     for (const end of ends) {
       this.#sockets.add(end);

@@ -79,8 +79,8 @@ const BACKLOG = BACKLOG_BATCHES * RECORDS_PER_BATCH;
 const BATCH_BYTES_MAX = 256 * 1024;
 /** About as much. */
 const BATCHES_JOINED_MAX = 24;
-/** Long enough for the welcome, and not for a batch of that size. */
-const FLAP_MS = 350;
+/** Enough for the welcome, and not for a batch of that size. */
+const FLAP_BYTES = 100_000;
 const FLAPS = 4;
 /** Of the stored batches: frames, their answers, the hellos. */
 const OVERHEAD_SHARE = 0.03;
@@ -92,7 +92,7 @@ test("uplink: days of backlog over a slow and far link -> batches fit it, and no
   const link = await FarLink.open(t, {
     ...FAR,
     targetPort: hub.port,
-    lastsMs: (connection) => (connection < FLAPS ? FLAP_MS : Infinity),
+    lastsBytes: (connection) => (connection < FLAPS ? FLAP_BYTES : Infinity),
   });
   const log = new VirtualLog();
   log.joinMax = BATCHES_JOINED_MAX;
