@@ -58,7 +58,9 @@ const coveredElsewhere: Readonly<Record<string, string>> = {
   "hub/uplink/{agent-connection,agent-session,agent-topics,server}.ts": "test/integration/uplink/*.test.ts",
   "shared/uplink/plain-cbor.ts": "test/unit/shared/uplink/frame-codec.test.ts",
   "hub/http/status.ts": "test/integration/hub/http/server.test.ts",
-  "hub/http/live/sse-routes.ts": "test/integration/hub/http/live.test.ts",
+  "hub/http/live/{live-starts,sse-routes}.ts": "test/integration/hub/http/live.test.ts",
+  "hub/http/live/{group-member,group-session,live-connection,live-socket}.ts":
+    "test/integration/hub/http/live-socket.test.ts",
   "hub/http/api/{api,*-routes,incoming-records,record-producer,schemas,services,validation}.ts":
     "test/integration/hub/http/api.test.ts",
 };

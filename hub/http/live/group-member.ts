@@ -58,7 +58,7 @@ export class GroupMember {
     return this.#memberId;
   }
 
-  /** @throws StreamError INVALID_GROUP_ID, GROUP_MAX_SIZE_REACHED, GROUP_ID_NOT_FOUND for a group of the classic protocol with members, … */
+  /** @throws StreamError INVALID_GROUP_ID, GROUP_MAX_SIZE_REACHED, INCONSISTENT_GROUP_PROTOCOL, … */
   async join(): Promise<void> {
     this.#phase = "member";
     const error = await this.#beat();
@@ -98,7 +98,8 @@ export class GroupMember {
     const { groups, group } = this.#parts;
     const isJoin = this.#epoch === JOIN_EPOCH;
     const request = isJoin ? this.#joinRequest() : this.#request({ owned: this.#owned });
-    const { error, message, memberId, epoch, heartbeatIntervalMs, assignment } = await groups.consumerHeartbeat(request);
+    const { error, message, memberId, epoch, heartbeatIntervalMs, assignment } =
+      await groups.consumerHeartbeat(request);
     if (this.#phase !== "member") return undefined;
     if (lostErrors.has(error) && !isJoin) {
       await this.#letGo(new Map());
@@ -110,6 +111,12 @@ export class GroupMember {
     if (error === "COORDINATOR_NOT_AVAILABLE") {
       this.#schedule(RETRY_MS);
       return undefined;
+    }
+    if (error === "GROUP_ID_NOT_FOUND" && isJoin) {
+      const hint = "Use another group, or set group.protocol=consumer at its other members and let them join anew.";
+      return new StreamError("INCONSISTENT_GROUP_PROTOCOL", `group ${group} has members of the older protocol`, {
+        hint,
+      });
     }
     if (error !== null) return new StreamError(error, message ?? `group ${group} does not take the member`);
     this.#memberId = memberId ?? this.#memberId;

@@ -122,13 +122,14 @@ export class GroupSession {
 
   async #commit(): Promise<void> {
     const { connection, timers } = this.#parts;
-    for (let tries = 0; this.#pending.size > 0; ) {
+    for (let tries = 0; this.#pending.size > 0;) {
       const pending = this.#pending;
       this.#pending = new Map();
       try {
         await this.#member.commit([...pending.values()]);
         tries = 0;
-        for (const { at, offset } of pending.values()) void connection.send({ type: "acked", ...at, offset: offset - 1 });
+        for (const { at, offset } of pending.values())
+          void connection.send({ type: "acked", ...at, offset: offset - 1 });
       } catch (error) {
         const isPassing = error instanceof StreamError && (error.code === "STALE_MEMBER_EPOCH" || error.retriable);
         if (!isPassing || ++tries > COMMIT_TRIES_MAX) return connection.fail(error);
@@ -143,7 +144,10 @@ export class GroupSession {
     if (event.type === "idle") return;
     if (event.type === "gap") return connection.send({ type: "gap", ...event.at, from: event.from, to: event.to });
     for (const range of event.unreadable) await connection.send({ type: "unreadable", ...range });
-    this.#unacked.give(event.at, event.records.map(({ offset }) => offset));
+    this.#unacked.give(
+      event.at,
+      event.records.map(({ offset }) => offset),
+    );
     const { format = "auto" } = this.#subscription;
     const records = event.records.map((record) => writeRecord({ ...record, ...event.at }, format)).join(",");
     await connection.send(`{"type":"records","records":[${records}]}`);

@@ -25,7 +25,6 @@ export const WINDOW_MAX = 10_000;
 /** Of a message to the hub. */
 export const MESSAGE_BYTES_MAX = 16 * 1024;
 
-
 const free = Type.Object(
   { type: Type.Literal("subscribe"), topic: topicName, ...Type.Partial(liveQuery).properties },
   { additionalProperties: false },
@@ -68,7 +67,7 @@ export function parseReaderMessage(text: string): ReaderMessage {
   const kind = type === "ack" ? "ack" : type !== "subscribe" ? undefined : group === undefined ? "free" : "member";
   if (kind === undefined) throw new StreamError("INVALID_REQUEST", "a message has the type subscribe or ack");
   const check = checks[kind];
-  if (check.Check(value)) return value as ReaderMessage;
+  if (check.Check(value)) return value;
   throw new StreamError("INVALID_REQUEST", describeError("the message", check.Errors(value)));
 }
 

@@ -80,7 +80,8 @@ export class LiveReader {
         if (watch.fetchOffset > place.offset) hasMoved = true;
         watched.push(watch);
       }
-      if (!hasMoved && (await this.#wait(watched)) === "idle") yield { type: "idle", places: [...this.#places.values()] };
+      if (!hasMoved && (await this.#wait(watched)) === "idle")
+        yield { type: "idle", places: [...this.#places.values()] };
     }
   }
 

@@ -79,7 +79,8 @@ export class LiveSocket {
           isSubscribed = true;
           return first.resolve(message);
         }
-        if (session === undefined) throw new StreamError("INVALID_REQUEST", "only members of a group acknowledge records");
+        if (session === undefined)
+          throw new StreamError("INVALID_REQUEST", "only members of a group acknowledge records");
         session.ack(message);
       } catch (error) {
         connection.fail(error);
@@ -99,6 +100,9 @@ export class LiveSocket {
           session = this.#groupSession(connection, visitor, subscription);
           await session.run();
         } else await this.#follow(connection, visitor, subscription as FreeSubscription);
+      } catch (error) {
+        // Before the stream is over: that ends the connection without a word.
+        connection.fail(error);
       } finally {
         stream.end();
       }
@@ -109,7 +113,11 @@ export class LiveSocket {
     }
   }
 
-  #groupSession(connection: LiveConnection, { asking, address }: Visitor, subscription: GroupSubscription): GroupSession {
+  #groupSession(
+    connection: LiveConnection,
+    { asking, address }: Visitor,
+    subscription: GroupSubscription,
+  ): GroupSession {
     const { group, topics } = subscription;
     if (!mayGroup(asking, "read", group)) {
       const user = asking.peer.principal.name;
@@ -146,7 +154,11 @@ export class LiveSocket {
   }
 }
 
-function messagesOf(event: LiveEvent, cursor: string, format: NonNullable<FreeSubscription["format"]>): (string | object)[] {
+function messagesOf(
+  event: LiveEvent,
+  cursor: string,
+  format: NonNullable<FreeSubscription["format"]>,
+): (string | object)[] {
   if (event.type === "idle") return [{ type: "idle", cursor }];
   if (event.type === "gap") return [{ type: "gap", ...event.at, from: event.from, to: event.to, cursor }];
   const records = event.records.map((record) => writeRecord({ ...record, ...event.at }, format)).join(",");

@@ -64,7 +64,7 @@ export function sseRoutes(app: ApiApp, services: ApiServices, parts: LiveParts):
     try {
       const reader = new LiveReader({ ...parts, engine: services.engine, filter, closed: stream.closed });
       reader.add(starts.map((start) => ({ topic: name, ...start })));
-      await send(reply, reader.events(), { name, starts, format: request.query.format, stream });
+      await send(reply, reader.events(), { starts, format: request.query.format, stream });
     } finally {
       stream.end();
     }
@@ -78,7 +78,6 @@ function lastEventId({ headers }: FastifyRequest): string | undefined {
 }
 
 type Sending = {
-  readonly name: string;
   readonly starts: readonly PartitionCursor[];
   readonly format: LiveQuery["format"];
   readonly stream: ReturnType<LiveStreams["begin"]>;
@@ -87,7 +86,7 @@ type Sending = {
 async function send(
   reply: FastifyReply,
   events: AsyncGenerator<LiveEvent>,
-  { name, starts, format, stream }: Sending,
+  { starts, format, stream }: Sending,
 ): Promise<void> {
   reply.hijack();
   const { raw } = reply;

@@ -8,7 +8,7 @@ import { readBatchHeader } from "../../../../../shared/batch/record-batch.ts";
 import { encodeRecords } from "../../../../../shared/batch/records.ts";
 import { onCleanUp } from "../../../../support/clean-up.ts";
 import { MemoryEngine } from "../../../../support/memory-engine.ts";
-import { VirtualTimers } from "../../../../support/virtual-timers.ts";
+import { settled, VirtualTimers } from "../../../../support/virtual-timers.ts";
 
 async function setUp(t: TestContext, over: Partial<LiveReaderParts> = {}) {
   const engine = new MemoryEngine();
@@ -49,10 +49,11 @@ test("what a filter leaves out is passed by, and the reader's place says so when
   assert.deepEqual(await next(), [0, ["wanted"], 3]);
   await append(0, "x");
   const idle = next();
+  while (timers.runningCount === 0) await settled();
   await timers.advance(IDLE_MS);
   const places = [
-    { topic: "t", partition: 1, offset: 0 },
     { topic: "t", partition: 0, offset: 4 },
+    { topic: "t", partition: 1, offset: 0 },
   ];
   assert.deepEqual(await idle, { type: "idle", places });
 });
