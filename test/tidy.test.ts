@@ -127,6 +127,15 @@ suite("tidy", () => {
     );
   });
 
+  test("each crash test runs once: alone if it measures time or memory, else two at a time", () => {
+    const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+    const patternOf = (name: string): string => /"(test\/crash\/[^"]+)"/.exec(scripts[name] ?? "")?.[1] ?? "";
+    const run = ["test:crash:pairs", "test:crash:alone"].flatMap((name) => filesOf(patternOf(name)));
+    assert.deepEqual(run.toSorted(), filesOf("test/crash/**/*.test.ts").toSorted());
+    const named = /\((.*)\)/.exec(patternOf("test:crash:alone"))?.[1]?.split("|") ?? [];
+    for (const name of named) assert.equal(filesOf(`test/crash/${name}.test.ts`).length, 1, name);
+  });
+
   test("the lock file fits package.json and names no download address", () => {
     const lock = JSON.parse(read("package-lock.json")) as { packages: Record<string, Record<string, unknown>> };
     const manifest = JSON.parse(read("package.json")) as Record<string, unknown>;
