@@ -51,8 +51,8 @@ export interface FrameSink {
   fail(error: StreamError): void;
 }
 
-/** Two, so that the log reads the next batch while one is being sent. */
-const READS_MAX = 2;
+/** Small ones are answered together, and so go in one pack; of large ones the log reads the next while one is being sent. */
+const READS_MAX = 4;
 const INSTANCE_BYTES = 8;
 /** What waits in the process for a slow link; the kernel's own buffer comes on top. */
 const SOCKET_BYTES_MAX = 1024 * 1024;

@@ -122,6 +122,9 @@ export type ProducerRow = {
   readonly updatedAt: Timestamp;
 };
 
+export type AskedQuery = { readonly id: number; readonly query: LogQuery };
+export type QueryAnswer = { readonly id: number } & OperationResult;
+
 export type ToWorker =
   | {
       readonly type: "commit";
@@ -131,7 +134,8 @@ export type ToWorker =
       readonly bytesUsed: number;
       readonly durability: Durability;
     }
-  | { readonly type: "query"; readonly id: number; readonly query: LogQuery }
+  /** All that was asked for in one turn. */
+  | { readonly type: "queries"; readonly queries: readonly AskedQuery[] }
   | { readonly type: "compaction"; readonly id: number; readonly query: CompactionQuery }
   | { readonly type: "close" };
 
@@ -153,8 +157,7 @@ export type FromWorker =
       readonly spare: ArrayBuffer;
     }
   | { readonly type: "refused"; readonly id: number; readonly failure: ThreadFailure; readonly spare: ArrayBuffer }
-  | { readonly type: "answer"; readonly id: number; readonly value: unknown }
-  | { readonly type: "query-failed"; readonly id: number; readonly failure: ThreadFailure }
+  | { readonly type: "answers"; readonly answers: readonly QueryAnswer[] }
   /** All commits that were answered before are on the disk. */
   | { readonly type: "flushed" }
   /** Batches swept after a trim: only sizes change. */

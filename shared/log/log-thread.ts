@@ -10,7 +10,7 @@ import { fromFailure } from "../thread-failure.ts";
 import type { Commit } from "./commit-gatherer.ts";
 import type { CompactionQuery } from "./compaction-messages.ts";
 import { RESERVE_BYTES } from "./disk-reserve.ts";
-import type { FromWorker, LogQuery, ToWorker, WorkerData } from "./log-messages.ts";
+import type { AskedQuery, FromWorker, LogQuery, QueryAnswer, ToWorker, WorkerData } from "./log-messages.ts";
 
 export type LogThreadOptions = {
   readonly directory: string;
@@ -52,6 +52,8 @@ export class LogThread {
   readonly #worker: Worker;
   readonly #listener: LogThreadListener;
   readonly #queries = new Map<number, Waiting>();
+  /** Asked for in this turn: they go as one message, since waking a thread costs more than most answers. */
+  #asked: AskedQuery[] = [];
   #nextId = 1;
   /** Settles when the thread is gone, for whatever reason. */
   readonly #exited: Promise<void>;
@@ -88,11 +90,14 @@ export class LogThread {
   }
 
   ask(query: LogQuery): Promise<unknown> {
-    return this.#await((id) => ({ type: "query", id, query }));
+    return this.#await((id) => {
+      if (this.#asked.length === 0) queueMicrotask(() => this.#sendAsked());
+      this.#asked.push({ id, query });
+    });
   }
 
   askCleaner(query: CompactionQuery): Promise<unknown> {
-    return this.#await((id) => ({ type: "compaction", id, query }));
+    return this.#await((id) => this.#send({ type: "compaction", id, query }));
   }
 
   failQueries(error: StreamError): void {
@@ -106,16 +111,24 @@ export class LogThread {
     await this.#exited;
   }
 
-  #await(message: (id: number) => ToWorker): Promise<unknown> {
+  #await(send: (id: number) => void): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
       this.#queries.set(id, { resolve, reject });
-      this.#send(message(id));
+      send(id);
     });
   }
 
   #send(message: ToWorker, transfer: ArrayBuffer[] = []): void {
+    this.#sendAsked();
     this.#worker.postMessage(message, transfer);
+  }
+
+  #sendAsked(): void {
+    if (this.#asked.length === 0) return;
+    const message: ToWorker = { type: "queries", queries: this.#asked };
+    this.#asked = [];
+    this.#worker.postMessage(message, []);
   }
 
   #opened(): Promise<Opened> {
@@ -152,10 +165,9 @@ export class LogThread {
         return this.#listener.committed(message);
       case "refused":
         return this.#listener.refused({ id: message.id, error: fromFailure(message.failure), spare: message.spare });
-      case "answer":
-        return this.#takeQuery(message.id)?.resolve(message.value);
-      case "query-failed":
-        return this.#takeQuery(message.id)?.reject(fromFailure(message.failure));
+      case "answers":
+        for (const answer of message.answers) this.#answered(answer);
+        return;
       case "flushed":
         return this.#listener.flushed();
       case "swept":
@@ -182,9 +194,10 @@ export class LogThread {
     }
   }
 
-  #takeQuery(id: number): Waiting | undefined {
-    const waiting = this.#queries.get(id);
-    this.#queries.delete(id);
-    return waiting;
+  #answered(answer: QueryAnswer): void {
+    const waiting = this.#queries.get(answer.id);
+    this.#queries.delete(answer.id);
+    if ("value" in answer) waiting?.resolve(answer.value);
+    else waiting?.reject(fromFailure(answer.failure));
   }
 }

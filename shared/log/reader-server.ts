@@ -2,7 +2,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Database } from "better-sqlite3";
 import { LogCleaner } from "./log-cleaner.ts";
-import type { ToWorker, WorkerData } from "./log-messages.ts";
+import type { AskedQuery, ToWorker, WorkerData } from "./log-messages.ts";
 import { LogReader } from "./log-reader.ts";
 import { openForReading } from "./open-database.ts";
 import { runQuery } from "./run-query.ts";
@@ -23,10 +23,11 @@ export class ReaderServer {
   }
 
   handle(message: ToWorker): void {
-    if (message.type === "query") {
-      answer(this.#port, message.id, () => runQuery(this.#reader, new Map(), message.query));
+    if (message.type === "queries") {
+      const run = ({ id, query }: AskedQuery) => ({ id, run: () => runQuery(this.#reader, new Map(), query) });
+      answer(this.#port, message.queries.map(run));
     } else if (message.type === "compaction") {
-      answer(this.#port, message.id, () => this.#cleaner.answer(message.query));
+      answer(this.#port, [{ id: message.id, run: () => this.#cleaner.answer(message.query) }]);
     } else if (message.type === "close") {
       this.#database.close();
       post(this.#port, { type: "closed" });

@@ -2,18 +2,35 @@
 import type { MessagePort } from "node:worker_threads";
 import { StreamError, toStreamError } from "../errors.ts";
 import { toFailure } from "../thread-failure.ts";
-import type { FromWorker } from "./log-messages.ts";
+import type { FromWorker, QueryAnswer } from "./log-messages.ts";
 
-/** Returns why there was none, after it has told so. */
-export function answer(port: MessagePort, id: number, run: () => unknown): StreamError | undefined {
-  try {
-    post(port, { type: "answer", id, value: run() });
-    return undefined;
-  } catch (error) {
-    const failure = sqliteError(error);
-    post(port, { type: "query-failed", id, failure: toFailure(failure) });
-    return failure;
+/** Answers that go together in one message; behind so many bytes the first do not wait for the others. */
+export const ANSWER_BYTES_MAX = 4 * 1024;
+
+export type Question = { readonly id: number; readonly run: () => unknown };
+
+/** Returns why some have none, after it has told so. */
+export function answer(port: MessagePort, questions: readonly Question[]): readonly StreamError[] {
+  const failures: StreamError[] = [];
+  let answers: QueryAnswer[] = [];
+  let bytes = 0;
+  for (const { id, run } of questions) {
+    try {
+      const value = run();
+      answers.push({ id, value });
+      bytes += bytesOf(value)?.byteLength ?? 0;
+    } catch (error) {
+      const failure = sqliteError(error);
+      failures.push(failure);
+      answers.push({ id, failure: toFailure(failure) });
+    }
+    if (bytes < ANSWER_BYTES_MAX) continue;
+    post(port, { type: "answers", answers });
+    answers = [];
+    bytes = 0;
   }
+  if (answers.length > 0) post(port, { type: "answers", answers });
+  return failures;
 }
 
 export function damageTo(port: MessagePort) {
@@ -29,11 +46,13 @@ export function post(port: MessagePort, message: FromWorker): void {
 /** Memory that crosses without a copy: a commit's goes back, a read's answer goes if the answer alone uses it. */
 function memoryOf(message: FromWorker): ArrayBuffer[] {
   if (message.type === "committed" || message.type === "refused") return [message.spare];
-  if (message.type !== "answer") return [];
-  const bytes = bytesOf(message.value);
-  if (bytes === undefined) return [];
-  const { buffer, byteLength } = bytes;
-  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
+  if (message.type !== "answers") return [];
+  return message.answers.flatMap((each) => {
+    const bytes = "value" in each ? bytesOf(each.value) : undefined;
+    if (bytes === undefined) return [];
+    const { buffer, byteLength } = bytes;
+    return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
+  });
 }
 
 /** Of what was read: batches alone, or one with its offsets. */

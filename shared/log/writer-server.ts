@@ -23,7 +23,14 @@ import { Checkpointer } from "./checkpointer.ts";
 import type { CheckpointMode } from "./checkpointer.ts";
 import type { DiskReserve } from "./disk-reserve.ts";
 import type { ExtensionMethods, LogExtension } from "./extension.ts";
-import type { CommitOperation, OperationResult, PartitionPlace, ToWorker, WorkerData } from "./log-messages.ts";
+import type {
+  AskedQuery,
+  CommitOperation,
+  OperationResult,
+  PartitionPlace,
+  ToWorker,
+  WorkerData,
+} from "./log-messages.ts";
 import { ensureLogId } from "./log-id.ts";
 import { LogReader } from "./log-reader.ts";
 import { LogWriter } from "./log-writer.ts";
@@ -139,8 +146,8 @@ export class WriterServer {
     switch (message.type) {
       case "commit":
         return this.#commit(message);
-      case "query":
-        return this.#answer(message);
+      case "queries":
+        return this.#answer(message.queries);
       case "compaction":
         return invariant(false, "compaction is prepared in a thread of its own");
       case "close":
@@ -150,10 +157,11 @@ export class WriterServer {
     }
   }
 
-  #answer({ id, query }: Extract<ToWorker, { type: "query" }>): void {
-    const error = answer(this.#port, id, () => runQuery(this.#reader, this.#extensions, query));
+  #answer(queries: readonly AskedQuery[]): void {
+    const run = ({ id, query }: AskedQuery) => ({ id, run: () => runQuery(this.#reader, this.#extensions, query) });
+    const damage = answer(this.#port, queries.map(run)).find(({ code }) => code === "LOG_CORRUPT");
     // Reads of batches pass over what is damaged; of other tables there is nothing to pass over to.
-    if (error?.code === "LOG_CORRUPT" && !this.#isFatal) this.#fail(error);
+    if (damage !== undefined && !this.#isFatal) this.#fail(damage);
   }
 
   #commit(message: Commit): void {
