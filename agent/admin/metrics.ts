@@ -2,6 +2,7 @@
  * The agent's metrics, all in one table; docs are made from it. Values are read from the status when somebody asks, so
  * that they cost the messages nothing. Labels are topics and reasons, which are bounded; never client ids.
  */
+import { quantilesOf } from "../../shared/event-loop-delay.ts";
 import { oneValue } from "../../shared/metrics-text.ts";
 import type { MetricTable, MetricValue } from "../../shared/metrics-text.ts";
 import type { AgentStatus } from "./status.ts";
@@ -26,6 +27,12 @@ export const agentMetrics = {
     help: "Memory the process occupies.",
     labels: [],
     read: (status) => oneValue(status.process.residentBytes),
+  },
+  agent_event_loop_delay_seconds: {
+    type: "gauge",
+    help: "How late the main thread was in the last minute or two, by quantile.",
+    labels: ["quantile"],
+    read: (status) => quantilesOf(status.process.eventLoopDelay),
   },
   agent_clock_known: {
     type: "gauge",

@@ -3,6 +3,8 @@
  * what was written to the card, and how the connections stand.
  */
 import type { Clock } from "../../shared/clock.ts";
+import { EventLoopDelayMeter } from "../../shared/event-loop-delay.ts";
+import type { EventLoopDelay } from "../../shared/event-loop-delay.ts";
 import { soundIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogPartition, PartitionedLog } from "../../shared/log/partitioned-log.ts";
@@ -95,7 +97,11 @@ export type AgentStatus = {
   readonly ingest: IngestStats;
   readonly uplink: ReturnType<UplinkView["status"]> | null;
   readonly mqtt: Readonly<Record<string, number>> | null;
-  readonly process: { readonly diskBytesWritten: number | null; readonly residentBytes: number };
+  readonly process: {
+    readonly diskBytesWritten: number | null;
+    readonly residentBytes: number;
+    readonly eventLoopDelay: EventLoopDelay;
+  };
 };
 
 export type LedgerStatus = Balance & {
@@ -115,11 +121,13 @@ export class StatusCollector {
   readonly #runway = new RunwayMeter();
   readonly #diskWrites = new DiskWriteMeter();
   readonly #startedAtMs: number;
+  readonly #eventLoopDelay: EventLoopDelayMeter;
   readonly #removeListener: () => void;
 
   constructor(sources: StatusSources) {
     this.#sources = sources;
     this.#startedAtMs = sources.clock.monotonicMs();
+    this.#eventLoopDelay = new EventLoopDelayMeter(sources.clock);
     this.#runway.add(this.#sample());
     this.#removeListener = sources.log.onCommit(() => {
       const nowMs = sources.clock.monotonicMs();
@@ -189,12 +197,17 @@ export class StatusCollector {
       ingest: ingest.stats(),
       uplink: uplink?.status() ?? null,
       mqtt: mqtt?.stats() ?? null,
-      process: { diskBytesWritten: diskBytes ?? null, residentBytes: process.memoryUsage.rss() },
+      process: {
+        diskBytesWritten: diskBytes ?? null,
+        residentBytes: process.memoryUsage.rss(),
+        eventLoopDelay: this.#eventLoopDelay.read(),
+      },
     };
   }
 
   stop(): void {
     this.#removeListener();
+    this.#eventLoopDelay.stop();
   }
 
   async #readDiskWrites(): Promise<number | undefined> {

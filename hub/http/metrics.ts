@@ -1,6 +1,7 @@
 /**
  * The hub's metrics, all in one table; docs are made from it. Values are read from the status when somebody asks.
  */
+import { quantilesOf } from "../../shared/event-loop-delay.ts";
 import { oneValue } from "../../shared/metrics-text.ts";
 import type { MetricTable, MetricValue } from "../../shared/metrics-text.ts";
 import type { HubStatus, PartitionStatus } from "./status.ts";
@@ -22,6 +23,12 @@ export const hubMetrics = {
     help: "Memory the process occupies.",
     labels: [],
     read: (status) => oneValue(status.process.residentBytes),
+  },
+  hub_event_loop_delay_seconds: {
+    type: "gauge",
+    help: "How late the main thread was in the last minute or two, by quantile.",
+    labels: ["quantile"],
+    read: (status) => quantilesOf(status.process.eventLoopDelay),
   },
   hub_log_topics: {
     type: "gauge",

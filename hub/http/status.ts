@@ -1,5 +1,7 @@
 /** What the hub tells about itself: topics with their offsets, groups with their lag, agents, and the Kafka listener. */
 import type { Clock } from "../../shared/clock.ts";
+import { EventLoopDelayMeter } from "../../shared/event-loop-delay.ts";
+import type { EventLoopDelay } from "../../shared/event-loop-delay.ts";
 import type { Offset, Partition } from "../../shared/ids.ts";
 import { soundIntegrity } from "../../shared/log/log-integrity.ts";
 import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
@@ -100,16 +102,18 @@ export type HubStatus = {
   readonly compaction: CompactionStats;
   /** Damage to the log and what became of it. */
   readonly integrity: LogIntegrity;
-  readonly process: { readonly residentBytes: number };
+  readonly process: { readonly residentBytes: number; readonly eventLoopDelay: EventLoopDelay };
 };
 
 export class StatusCollector {
   readonly #sources: StatusSources;
   readonly #startedAtMs: number;
+  readonly #eventLoopDelay: EventLoopDelayMeter;
 
   constructor(sources: StatusSources) {
     this.#sources = sources;
     this.#startedAtMs = sources.clock.monotonicMs();
+    this.#eventLoopDelay = new EventLoopDelayMeter(sources.clock);
   }
 
   /** Why the hub is not well; undefined while it is. */
@@ -151,7 +155,7 @@ export class StatusCollector {
       kafka: { ...kafkaStats, requestsTotal: Object.fromEntries(requestsTotal) },
       compaction: engine.compaction,
       integrity: this.#sources.integrity?.() ?? soundIntegrity,
-      process: { residentBytes: process.memoryUsage.rss() },
+      process: { residentBytes: process.memoryUsage.rss(), eventLoopDelay: this.#eventLoopDelay.read() },
     };
   }
 

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import type { Balance } from "../../agent/ledger/balance.ts";
 import type { CompactionStats } from "../../hub/engine/engine.ts";
+import type { EventLoopDelay } from "../../shared/event-loop-delay.ts";
 import type { LogIntegrity } from "../../shared/log/log-integrity.ts";
 import { TestChild } from "./child-process.ts";
 import type { Exit } from "./child-process.ts";
@@ -194,10 +195,12 @@ export type HubStatusView = {
   readonly agents: readonly { readonly agent: string; readonly isConnected: boolean }[];
   readonly integrity: LogIntegrity;
   readonly compaction: CompactionStats;
+  readonly process: { readonly eventLoopDelay: EventLoopDelay };
 };
 
 /** Of the agent's /status, what the tests look at. */
 export type AgentStatusView = {
+  readonly process: { readonly eventLoopDelay: EventLoopDelay };
   readonly log: {
     readonly capBytes: number;
     readonly pendingRecords: number;

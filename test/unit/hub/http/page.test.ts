@@ -29,7 +29,7 @@ const status: HubStatus = {
   },
   compaction: { runsTotal: 0, bytesBeforeTotal: 0, bytesAfterTotal: 0, recordsRemovedTotal: 0, lastDurationMs: 0 },
   integrity: soundIntegrity,
-  process: { residentBytes: 0 },
+  process: { residentBytes: 0, eventLoopDelay: { p50Ms: 0, p99Ms: 0, maxMs: 0 } },
 };
 
 test("page: every character that HTML gives a meaning is escaped", () => {
